@@ -1,0 +1,3 @@
+//! Benchmarks (`make bench`).
+
+fn main() {}

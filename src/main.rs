@@ -1,0 +1,3 @@
+//! The `codehealer` command.
+
+fn main() {}

@@ -1,0 +1,161 @@
+//! The audit trail: one event for each step of a case, taken or skipped.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Candidate, CaseId, CommitId, Confidence, Decision, Edit, Finding, Fingerprint, Generation, Scored, Source,
+    Thresholds, UnixMillis, Verdict,
+};
+
+/// One step of one run. Its hash covers the event before it, so nothing can be altered or taken out unseen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    pub case: CaseId,
+    pub generation: Generation,
+    /// From 0, without gaps.
+    pub sequence: u64,
+    pub at: UnixMillis,
+    pub kind: EventKind,
+    /// Hash of the event before; empty for the first.
+    pub previous: String,
+    /// SHA-256 over every other field, hex.
+    pub hash: String,
+}
+
+/// What happened. Details that a person or a replay needs are inside; secrets are redacted before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    Detected {
+        findings: Vec<Finding>,
+        /// The commit at which the findings stand, and the file's blob there: what every later step is pinned to.
+        commit: CommitId,
+        blob: String,
+        /// Branch the fix is meant for.
+        reference: String,
+        /// Who pushed, where known.
+        pusher: Option<String>,
+    },
+    Consulted(Consultation),
+    Judged {
+        source: Source,
+        candidates: Vec<CandidateJudged>,
+    },
+    Decided(Box<Decided>),
+    Branched {
+        branch: String,
+        commit: CommitId,
+        adopted: bool,
+    },
+    Proposed {
+        url: String,
+        draft: bool,
+        adopted: bool,
+    },
+    /// The notice is about to be sent: after this one may exist.
+    Notifying,
+    Notified {
+        reference: String,
+    },
+    Learned {
+        fix: Option<String>,
+        detail: String,
+    },
+    Suppressed {
+        fingerprints: Vec<Fingerprint>,
+        reason: String,
+    },
+    Superseded {
+        reason: String,
+    },
+    Deferred {
+        reason: String,
+        until: UnixMillis,
+    },
+    Failed {
+        reason: String,
+    },
+    Feedback(Feedback),
+    FindingsJoined {
+        findings: Vec<Finding>,
+        commit: CommitId,
+        blob: String,
+    },
+    Redriven {
+        reason: String,
+    },
+}
+
+/// A source was asked, or was not, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Consultation {
+    pub source: Source,
+    pub outcome: ConsultOutcome,
+    /// What was asked, for people.
+    pub question: String,
+    /// What came back, for people: one line an answer, also those of no use.
+    pub answers: Vec<String>,
+    /// Candidates by finding.
+    pub candidates: Vec<(Fingerprint, Candidate)>,
+    /// Text found on the way that later sources may read (prose, threads without code). Hostile data.
+    pub context: Vec<String>,
+    pub millis: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+}
+
+/// What came of asking. Only `Unavailable` defers an escalation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum ConsultOutcome {
+    Answered,
+    NothingFound,
+    /// The operator did not configure the source.
+    NotConfigured,
+    /// Configured, but could not be asked.
+    Unavailable {
+        error: String,
+    },
+}
+
+/// A candidate with its verdict and, when verified, its confidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CandidateJudged {
+    pub finding: Fingerprint,
+    pub candidate: Candidate,
+    pub verdict: Verdict,
+    pub scored: Option<Scored>,
+}
+
+/// What is done, and why. A recorded decision always beats a fresh answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    pub decision: Decision,
+    pub confidence: Confidence,
+    pub thresholds: Thresholds,
+    /// The verified union of the best candidates; empty when there was none.
+    pub edits: Vec<Edit>,
+    /// The candidates whose union `edits` is.
+    pub chosen: Vec<CandidateJudged>,
+    pub unhealed: Vec<UnhealedFinding>,
+    /// One sentence for people.
+    pub reason: String,
+}
+
+/// A finding of the case that the change does not heal, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnhealedFinding {
+    pub fingerprint: Fingerprint,
+    pub headline: String,
+    pub reason: String,
+}
+
+/// What people did with a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "feedback", rename_all = "snake_case")]
+pub enum Feedback {
+    Merged { commit: CommitId, amended: bool },
+    Closed,
+    Reverted { commit: CommitId },
+    Ignored { by: String, reason: String },
+}

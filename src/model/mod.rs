@@ -1,0 +1,30 @@
+//! Plain types that every part shares. No logic beyond keeping their own invariants.
+
+mod audit;
+mod case;
+mod confidence;
+mod finding;
+mod fix;
+mod memory;
+mod pattern;
+mod repo;
+mod rule;
+mod team;
+mod text;
+
+pub use audit::{
+    AuditEvent, CandidateJudged, ConsultOutcome, Consultation, Decided, EventKind, Feedback, UnhealedFinding,
+};
+pub use case::{CaseId, CaseOutcome, Generation, RunState};
+pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
+pub use finding::{Finding, Fingerprint, Position, Span};
+pub use fix::{Candidate, Check, Edit, Evidence, Rejection, RejectionKind, Source, Verdict};
+pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};
+pub use pattern::{EditPattern, Level, PatternNode, TemplatePart};
+pub use repo::{BlobId, Change, CommitId, PathError, RepoPath, Repository, RepositoryId};
+pub use rule::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
+pub use team::{Message, MessageAuthor, Thread};
+pub use text::{InvalidValue, sha256_hex};
+
+/// Milliseconds since the Unix epoch, UTC.
+pub type UnixMillis = u64;

@@ -1,0 +1,198 @@
+//! Repositories, commits and the paths inside them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::text::InvalidValue;
+
+/// The forge's own number of a repository; locally one that the store keeps.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RepositoryId(pub String);
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A repository as the healer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    pub id: RepositoryId,
+    /// `owner/name` on a forge, the folder's name on a laptop.
+    pub name: String,
+    /// Memory and team answers never leave their organisation.
+    pub organisation: String,
+    pub private: bool,
+}
+
+macro_rules! object_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// # Errors
+            /// When the text is not 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidValue> {
+                let value = text.into();
+                let hex = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                if hex && matches!(value.len(), 40 | 64) {
+                    return Ok(Self(value));
+                }
+                Err(InvalidValue { what: $what, value, reason: "expected 40 or 64 lower-case hex digits" })
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidValue;
+            fn try_from(text: String) -> Result<Self, InvalidValue> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+object_id!(
+    /// A git commit id.
+    CommitId, "commit id"
+);
+object_id!(
+    /// A git blob id: identity of a file's content.
+    BlobId, "blob id"
+);
+
+impl CommitId {
+    /// First 12 digits, for people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+
+    /// The all-zero id that GitHub sends for "no such commit" (created or deleted branches).
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0.bytes().all(|b| b == b'0')
+    }
+}
+
+/// A path inside a repository: relative, `/`-separated, UTF-8, without `.`, `..` or empty components,
+/// backslashes, or control and invisible characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RepoPath(String);
+
+/// Why a path was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("path {path:?} is refused: {reason}")]
+pub struct PathError {
+    pub path: String,
+    pub reason: &'static str,
+}
+
+impl RepoPath {
+    /// # Errors
+    /// When the path could name something outside the repository or look like another path to a reader.
+    pub fn new(path: impl Into<String>) -> Result<Self, PathError> {
+        let path = path.into();
+        match refusal(&path) {
+            None => Ok(Self(path)),
+            Some(reason) => Err(PathError { path, reason }),
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last component.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// The part after the last dot of the file name, if any.
+    #[must_use]
+    pub fn extension(&self) -> Option<&str> {
+        self.file_name().rsplit_once('.').map(|(_, extension)| extension)
+    }
+}
+
+fn refusal(path: &str) -> Option<&'static str> {
+    if path.is_empty() {
+        return Some("it is empty");
+    }
+    if path.len() > 4096 {
+        return Some("it is longer than 4096 bytes");
+    }
+    if path.starts_with('/') || path.contains('\\') || path.as_bytes().get(1) == Some(&b':') {
+        return Some("it is not a relative path with forward slashes");
+    }
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Some("it has an empty, `.` or `..` component");
+    }
+    if path.chars().any(is_deceptive) {
+        return Some("it has control or invisible characters");
+    }
+    None
+}
+
+/// Characters that do not show or that reorder what a reader sees.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{00ad}')
+}
+
+impl TryFrom<String> for RepoPath {
+    type Error = PathError;
+    fn try_from(path: String) -> Result<Self, PathError> {
+        Self::new(path)
+    }
+}
+
+impl From<RepoPath> for String {
+    fn from(path: RepoPath) -> Self {
+        path.0
+    }
+}
+
+impl fmt::Display for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A regular file that a range of commits added, modified or renamed. Deleted files, symlinks and
+/// submodules are not changes to heal and never appear here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub path: RepoPath,
+    /// The blob at the head of the range.
+    pub blob: BlobId,
+    /// Path at the base of the range; `None` when the file is new there. Differs from `path` after a rename.
+    pub base_path: Option<RepoPath>,
+    pub base_blob: Option<BlobId>,
+    /// Size at the head, bytes.
+    pub size: u64,
+}

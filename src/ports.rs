@@ -1,0 +1,374 @@
+//! Every outside service as a narrow trait, and the one error they share.
+//!
+//! Ports return raw material (threads, remembered fixes, completions), never scored candidates, so that ranking,
+//! verification and confidence stay pure. Every verb is idempotent: `ensure_…` finds what an earlier call made.
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::model::{
+    BlobId, Change, CommitId, FixId, Language, PastFix, RepoPath, Repository, RuleId, Span, Thread, UnixMillis,
+};
+use crate::state::{Item, Key, Page, Query, Transaction};
+
+pub type PortResult<T> = Result<T, PortError>;
+
+/// A port could not do what was asked. "Could not ask" is never "found nothing".
+#[derive(Debug, thiserror::Error)]
+#[error("{port}: could not {attempted}: {kind}")]
+pub struct PortError {
+    /// Which port: `forge`, `state`, `team knowledge`, …
+    pub port: &'static str,
+    /// What was tried, completing "could not …".
+    pub attempted: String,
+    pub kind: ErrorKind,
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What an error means for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ErrorKind {
+    /// Down or unreachable; trying later may help.
+    #[error("the service is unavailable")]
+    Unavailable,
+    /// Asked too often; not before this much time has passed.
+    #[error("throttled for {0:?}")]
+    Throttled(Duration),
+    /// Not allowed; an operator must act.
+    #[error("access denied")]
+    Denied,
+    /// What was named does not exist.
+    #[error("it does not exist")]
+    Missing,
+    /// A condition did not hold: somebody else was first.
+    #[error("a condition no longer holds")]
+    Conflict,
+    /// What came back, or what is stored, cannot be understood.
+    #[error("malformed data")]
+    Malformed,
+}
+
+impl PortError {
+    #[must_use]
+    pub fn new(port: &'static str, attempted: impl Into<String>, kind: ErrorKind) -> Self {
+        Self { port, attempted: attempted.into(), kind, source: None }
+    }
+
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The whole chain of causes in one line, for audit and logs.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// Time. Everything that waits or stamps asks here, so that tests can turn the clock.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> UnixMillis;
+}
+
+/// The state and audit store: items by key, written in transactions whose conditions all hold or nothing happens.
+#[async_trait]
+pub trait State: Send + Sync {
+    /// Reads one item, with all writes that were confirmed before.
+    async fn get(&self, key: &Key) -> PortResult<Option<Item>>;
+
+    /// Reads the items of one partition, or of one index value, in order.
+    async fn query(&self, query: &Query) -> PortResult<Page>;
+
+    /// Applies all writes, or none.
+    ///
+    /// # Errors
+    /// `Conflict` when a condition does not hold. Any other error is ambiguous: the writes may have happened, read back.
+    async fn commit(&self, transaction: &Transaction) -> PortResult<()>;
+}
+
+/// A file's content at a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    pub blob: BlobId,
+    pub bytes: Vec<u8>,
+    /// Git mode is 100755.
+    pub executable: bool,
+}
+
+/// The branch that a run wants to exist: one commit with `files` changed on top of `parent`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchPlan {
+    pub name: String,
+    pub parent: CommitId,
+    /// Whole new contents by path; modes are kept.
+    pub files: Vec<(RepoPath, Vec<u8>)>,
+    pub message: String,
+    /// Stamp of the commit, so that making it twice gives the same commit.
+    pub at: UnixMillis,
+}
+
+/// What `ensure_branch` found or made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BranchOutcome {
+    /// Made now.
+    Created(CommitId),
+    /// Was there with our tree.
+    Adopted(CommitId),
+    /// Is there with other content: somebody else's work, which we leave alone.
+    Foreign(CommitId),
+}
+
+/// The pull request that a run wants to exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequestPlan {
+    pub branch: String,
+    pub base: String,
+    pub title: String,
+    /// Markdown.
+    pub body: String,
+    pub draft: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullRequestState {
+    Open,
+    Closed,
+    Merged,
+}
+
+/// A pull request as the forge knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Web address; on a laptop the path of the file with its text.
+    pub url: String,
+    pub state: PullRequestState,
+    pub draft: bool,
+    /// Set once merged.
+    pub merge_commit: Option<CommitId>,
+}
+
+/// The changed files of a range, and what was left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub files: Vec<Change>,
+    /// Paths that were passed over, each with the reason: symlink, submodule, a name that is refused.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// Where repositories live and pull requests are opened. Paths are never resolved through symlinks, nothing of a
+/// repository is executed, and no branch but our own is ever written.
+#[async_trait]
+pub trait Forge: Send + Sync {
+    /// The commit that `reference` (a full name such as `refs/heads/develop`) points at; `None` when it does not exist.
+    async fn head(&self, repository: &Repository, reference: &str) -> PortResult<Option<CommitId>>;
+
+    /// Regular files that differ between the merge base of `base` and `head`, and `head`; all files when `base` is `None`.
+    /// A base that no longer exists (force push) is `Missing`.
+    async fn changed_files(
+        &self,
+        repository: &Repository,
+        base: Option<&CommitId>,
+        head: &CommitId,
+    ) -> PortResult<Changes>;
+
+    /// A regular file at a commit; `None` when there is none, or it is a symlink or submodule.
+    async fn read(&self, repository: &Repository, commit: &CommitId, path: &RepoPath) -> PortResult<Option<File>>;
+
+    /// Content by id, as listed in [`Changes`].
+    async fn read_blob(&self, repository: &Repository, blob: &BlobId) -> PortResult<Vec<u8>>;
+
+    /// Creates the branch with one commit unless it exists. Never moves an existing branch.
+    async fn ensure_branch(&self, repository: &Repository, plan: &BranchPlan) -> PortResult<BranchOutcome>;
+
+    /// Opens the pull request unless one of this branch exists, in whatever state; returns that one then.
+    async fn ensure_pull_request(
+        &self,
+        repository: &Repository,
+        plan: &PullRequestPlan,
+    ) -> PortResult<(PullRequest, bool)>;
+
+    /// The pull request of a branch, in whatever state.
+    async fn find_pull_request(
+        &self,
+        repository: &Repository,
+        branch: &str,
+        base: &str,
+    ) -> PortResult<Option<PullRequest>>;
+}
+
+/// What to look for in the team's chat. Built from the rule and the API involved, never from secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamQuery {
+    pub organisation: String,
+    /// Whether the asking repository is private; private channels never answer public ones.
+    pub private: bool,
+    /// Search terms, most telling first. A thread matches when it has at least one.
+    pub terms: Vec<String>,
+    /// At most this many threads.
+    pub limit: usize,
+}
+
+/// The team's chat.
+#[async_trait]
+pub trait TeamKnowledge: Send + Sync {
+    /// Threads that mention the terms, those with most of them first.
+    async fn search(&self, query: &TeamQuery) -> PortResult<Vec<Thread>>;
+}
+
+/// Whose fixes to look among.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FixQuery {
+    pub organisation: String,
+    /// Whether the asking repository is private; a public one never sees fixes from private ones, its own excepted.
+    pub private: bool,
+    pub repository: String,
+    pub language: Language,
+    /// Only fixes of this rule or with it among their aliases.
+    pub rule: RuleId,
+    pub vector: Vec<f32>,
+    /// Vectors of other embedders are never compared.
+    pub embedder: String,
+    pub limit: usize,
+}
+
+/// Remembered fixes.
+#[async_trait]
+pub trait FixMemory: Send + Sync {
+    /// The nearest fixes with their exact cosine (-1 to 1), most similar first; superseded ones left out.
+    async fn nearest(&self, query: &FixQuery) -> PortResult<Vec<(PastFix, f64)>>;
+
+    async fn get(&self, id: &FixId) -> PortResult<Option<PastFix>>;
+
+    /// Stores the fix, or replaces the one with the same id.
+    async fn remember(&self, fix: &PastFix) -> PortResult<()>;
+
+    /// Removes the fix; false when there was none.
+    async fn forget(&self, id: &FixId) -> PortResult<bool>;
+
+    /// All fixes in order of id after `after`, at most `limit`.
+    async fn list(&self, after: Option<&FixId>, limit: usize) -> PortResult<Vec<PastFix>>;
+}
+
+/// Makes vectors of code.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// Name and version; vectors of different ones are never compared.
+    fn id(&self) -> &str;
+
+    /// A unit vector for the lines of `span` in `source`.
+    async fn embed(&self, language: Language, source: &str, span: Span) -> PortResult<Vec<f32>>;
+}
+
+/// A question to a model: fixed instructions and the data they are about, kept apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    pub system: String,
+    pub user: String,
+    pub max_tokens: u32,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    pub text: String,
+    pub model: String,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// Whether the answer was cut off by the token limit.
+    pub truncated: bool,
+}
+
+/// A language model. It has no tools and no credentials: text in, text out.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// # Errors
+    /// `Unavailable` when there is no whole answer within 60 s.
+    async fn complete(&self, prompt: &Prompt) -> PortResult<Completion>;
+}
+
+/// A notice to people about one case, found again by its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The case and generation: one notice each.
+    pub key: String,
+    /// First line, plain text.
+    pub headline: String,
+    /// Markdown.
+    pub body: String,
+    /// Whether a senior is asked to look.
+    pub for_senior: bool,
+}
+
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Sends the notice unless one with its key was sent; returns where it can be found.
+    async fn ensure_notice(&self, notice: &Notice) -> PortResult<String>;
+}
+
+/// One message of the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    pub receipt: String,
+    /// JSON, as enqueued.
+    pub body: String,
+    /// How often it was taken, this time included, from 1.
+    pub attempts: u32,
+}
+
+/// A durable queue: at least once, in no promised order.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// Stores the message; it can be taken after `delay`. An equal `dedupe` key that still waits or is being worked on is
+    /// stored once.
+    async fn enqueue(&self, body: &str, dedupe: Option<&str>, delay: Duration) -> PortResult<()>;
+
+    /// Takes up to `limit` messages and hides them from others for `visibility`.
+    async fn take(&self, limit: usize, visibility: Duration) -> PortResult<Vec<Taken>>;
+
+    /// Removes a taken message for good. A receipt that has run out is not an error.
+    async fn done(&self, receipt: &str) -> PortResult<()>;
+
+    /// Gives a taken message back, to be taken again after `delay`.
+    async fn retry(&self, receipt: &str, delay: Duration) -> PortResult<()>;
+
+    /// Puts a message that cannot be worked on aside, with the reason.
+    async fn bury(&self, receipt: &str, reason: &str) -> PortResult<()>;
+}
+
+#[async_trait]
+pub trait Secrets: Send + Sync {
+    /// # Errors
+    /// `Missing` when there is no such secret, `Malformed` when it is empty.
+    async fn secret(&self, name: &str) -> PortResult<SecretString>;
+}
+
+/// A file as a scanner is to see it.
+pub struct SnapshotFile<'a> {
+    pub path: &'a RepoPath,
+    pub bytes: &'a [u8],
+}
+
+/// Another scanner, run by the operator's own command; the second opinion for findings that our rules cannot re-check.
+#[async_trait]
+pub trait ExternalScanner: Send + Sync {
+    /// Runs over a scratch copy of the commit in which `changed` replaces files, and returns its report (SARIF 2.1.0 text).
+    async fn scan(
+        &self,
+        repository: &Repository,
+        commit: &CommitId,
+        changed: &[SnapshotFile<'_>],
+    ) -> PortResult<String>;
+}

@@ -1,0 +1,2 @@
+//! All integration tests in one binary: one link, one place to look.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
