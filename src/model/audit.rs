@@ -42,6 +42,11 @@ pub enum EventKind {
         candidates: Vec<CandidateJudged>,
     },
     Decided(Box<Decided>),
+    /// The branch's name is taken by other content, which we leave alone: people are told instead.
+    BranchRefused {
+        branch: String,
+        reason: String,
+    },
     Branched {
         branch: String,
         commit: CommitId,
@@ -76,14 +81,35 @@ pub enum EventKind {
         reason: String,
     },
     Feedback(Feedback),
-    FindingsJoined {
-        findings: Vec<Finding>,
-        commit: CommitId,
-        blob: String,
-    },
+    /// The walk begins anew: sources that could not be asked are asked again.
     Redriven {
         reason: String,
     },
+}
+
+impl EventKind {
+    /// The name people and queries use, as serialised.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Detected { .. } => "detected",
+            Self::Consulted(_) => "consulted",
+            Self::Judged { .. } => "judged",
+            Self::Decided(_) => "decided",
+            Self::BranchRefused { .. } => "branch_refused",
+            Self::Branched { .. } => "branched",
+            Self::Proposed { .. } => "proposed",
+            Self::Notifying => "notifying",
+            Self::Notified { .. } => "notified",
+            Self::Learned { .. } => "learned",
+            Self::Suppressed { .. } => "suppressed",
+            Self::Superseded { .. } => "superseded",
+            Self::Deferred { .. } => "deferred",
+            Self::Failed { .. } => "failed",
+            Self::Feedback(_) => "feedback",
+            Self::Redriven { .. } => "redriven",
+        }
+    }
 }
 
 /// A source was asked, or was not, and why.

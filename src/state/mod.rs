@@ -1,5 +1,11 @@
 //! The vocabulary of the state store: keys, items, conditions and the transactions built from them. Pure.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod chain;
+pub mod keys;
+pub mod run;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -1,0 +1,111 @@
+//! Where every item lives. The sort keys are chosen so that one query answers one question.
+
+use super::Key;
+use crate::model::{CaseId, CommitId, Fingerprint, Generation, RepositoryId, UnixMillis};
+
+/// How many hash values the index of due work is spread over.
+pub const DUE_SHARDS: u8 = 8;
+
+fn key(pk: String, sk: impl Into<String>) -> Key {
+    Key { pk, sk: sk.into() }
+}
+
+/// Partition of a case: its runs, events and findings.
+#[must_use]
+pub fn case_partition(case: &CaseId) -> String {
+    format!("CASE#{case}")
+}
+
+/// Head of a case: its latest generation and outcome.
+#[must_use]
+pub fn case_current(case: &CaseId) -> Key {
+    key(case_partition(case), "CURRENT")
+}
+
+/// What is known of one finding of a case.
+#[must_use]
+pub fn finding(case: &CaseId, fingerprint: &Fingerprint) -> Key {
+    key(case_partition(case), format!("FND#{fingerprint}"))
+}
+
+/// Prefix of all findings of a case.
+pub const FINDINGS: &str = "FND#";
+
+/// Head of a run.
+#[must_use]
+pub fn run(case: &CaseId, generation: Generation) -> Key {
+    key(case_partition(case), format!("G{:06}#STATE", generation.0))
+}
+
+/// Prefix of the events of a run, in order.
+#[must_use]
+pub fn events(generation: Generation) -> String {
+    format!("G{:06}#EVT#", generation.0)
+}
+
+/// One event of a run.
+#[must_use]
+pub fn event(case: &CaseId, generation: Generation, sequence: u64) -> Key {
+    key(case_partition(case), format!("{}{sequence:08}", events(generation)))
+}
+
+/// Part `part` of a large detail, known by its hash.
+#[must_use]
+pub fn detail(case: &CaseId, sha: &str, part: usize) -> Key {
+    key(case_partition(case), format!("DET#{sha}#{part:06}"))
+}
+
+/// Prefix of the parts of a large detail.
+#[must_use]
+pub fn detail_parts(sha: &str) -> String {
+    format!("DET#{sha}#")
+}
+
+/// How far a branch was scanned.
+#[must_use]
+pub fn position(repository: &RepositoryId, reference: &str) -> Key {
+    key(format!("REPO#{repository}#{reference}"), "HEAD")
+}
+
+/// A delivery that was seen, by the hash of its body.
+#[must_use]
+pub fn delivery(repository: &RepositoryId, reference: &str, body_sha: &str) -> Key {
+    key(format!("REPO#{repository}#{reference}"), format!("DLV#{body_sha}"))
+}
+
+/// Partition of what happened to a push before any case.
+#[must_use]
+pub fn push_partition(repository: &RepositoryId, reference: &str, after: &CommitId) -> String {
+    format!("PUSH#{repository}#{reference}#{after}")
+}
+
+/// Prefix of the events of a push.
+pub const PUSH_EVENTS: &str = "EVT#";
+
+/// One event of a push.
+#[must_use]
+pub fn push_event(partition: &str, sequence: u64) -> Key {
+    key(partition.to_owned(), format!("{PUSH_EVENTS}{sequence:08}"))
+}
+
+/// Partition that lists the repositories ever seen.
+pub const REPOSITORIES: &str = "REPOSITORIES";
+
+/// Entry of one repository in that list.
+#[must_use]
+pub fn repository(repository: &RepositoryId) -> Key {
+    key(REPOSITORIES.to_owned(), repository.0.clone())
+}
+
+/// Time as a sort key: byte order is time order.
+#[must_use]
+pub fn time(at: UnixMillis) -> String {
+    format!("{at:015}")
+}
+
+/// The shard of a case in the index of due work.
+#[must_use]
+pub fn due_shard(case: &CaseId) -> String {
+    let first = case.as_str().bytes().next().unwrap_or(0);
+    format!("DUE#{}", first % DUE_SHARDS)
+}
