@@ -20,7 +20,7 @@ pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
 pub use finding::{Finding, Fingerprint, Position, Span};
 pub use fix::{Candidate, Check, Edit, Evidence, Rejection, RejectionKind, Source, Verdict};
 pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};
-pub use pattern::{EditPattern, Level, PatternNode, TemplatePart};
+pub use pattern::{EditPattern, Level, PatternNode, Rewrite, TemplatePart};
 pub use repo::{BlobId, Change, CommitId, PathError, RepoPath, Repository, RepositoryId};
 pub use rule::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
 pub use team::{Message, MessageAuthor, Thread};

@@ -52,8 +52,23 @@ pub enum PatternNode {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TemplatePart {
+    /// Literal text. White space after a newline is relative to the line where the rewrite begins.
     Text(String),
     Bound(u32),
+}
+
+/// One local change inside the matched tree. Code that no rewrite touches stays as it is, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Rewrite {
+    /// Child indexes in the pattern, from its root to the node whose children change.
+    pub path: Vec<u32>,
+    /// Half-open range of that node's children in the pattern; empty for an insertion. `None` replaces the node itself.
+    pub children: Option<(u32, u32)>,
+    /// White space that an insertion had before and after it; a newline in it asks for a line of its own.
+    pub lead: String,
+    pub trail: String,
+    /// Empty for a deletion.
+    pub template: Vec<TemplatePart>,
 }
 
 /// A generalised edit, rooted at one syntax node.
@@ -61,11 +76,12 @@ pub enum TemplatePart {
 pub struct EditPattern {
     pub level: Level,
     pub before: PatternNode,
-    pub template: Vec<TemplatePart>,
-    /// Indentation (columns) of the donor's root, for re-indenting multi-line text.
-    pub indent: u32,
+    /// Child indexes in the pattern, from its root to where the donor's finding was; a match needs its finding there too.
+    pub anchor: Vec<u32>,
+    /// Disjoint, in source order.
+    pub rewrites: Vec<Rewrite>,
     /// Import statements the edit needs.
     pub imports: Vec<String>,
-    /// Names the template inserts that the donor's file bound by itself.
+    /// Names the rewrites insert that the donor's file bound by itself.
     pub inserted_names: Vec<String>,
 }
