@@ -1,0 +1,45 @@
+//! Embeds the rule packs: lists every `rules/**/*.yml` with its text in a table that `src/detect/built_in.rs` includes.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=rules");
+    println!("cargo:rerun-if-changed=build.rs");
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("rules");
+    let mut files = Vec::new();
+    collect(&root, &mut files)?;
+    files.sort();
+    let mut table = String::from("[\n");
+    for file in &files {
+        let name = file.strip_prefix(&root)?.to_string_lossy().replace('\\', "/");
+        writeln!(table, "    ({name:?}, include_str!({:?})),", file.to_string_lossy())?;
+    }
+    table.push_str("]\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("rules.rs"), table)?;
+    Ok(())
+}
+
+/// Adds the rule and fix documents under `folder`; test cases are read by the tests from the disk.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            println!("cargo:rerun-if-changed={}", path.display());
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "yml") && !is_test(&path) {
+            println!("cargo:rerun-if-changed={}", path.display());
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_test(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".test.yml"))
+}

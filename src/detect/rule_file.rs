@@ -1,0 +1,244 @@
+//! One rule document: what the product says about the rule, read strictly, and the matcher that ast-grep makes of it.
+
+use ast_grep_config::{RuleConfig, RuleConfigError, SerializableRuleConfig};
+use ast_grep_language::SupportLang;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+
+use super::language;
+use crate::model::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
+
+/// A rule or fix document that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rule file {file}{}: {problem}; {remedy}", place(.at))]
+pub struct RuleError {
+    pub file: String,
+    /// Line and column, from 1, where the YAML reader knows them.
+    pub at: Option<(u64, u64)>,
+    pub problem: String,
+    pub remedy: String,
+}
+
+fn place(at: &Option<(u64, u64)>) -> String {
+    at.map(|(line, column)| format!(" line {line} column {column}")).unwrap_or_default()
+}
+
+impl RuleError {
+    pub(super) fn new(file: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), at: None, problem: problem.into(), remedy: remedy.into() }
+    }
+
+    fn yaml(file: &str, error: &serde_saphyr::Error) -> Self {
+        let plain = error.without_snippet();
+        let problem = plain.to_string().lines().next().unwrap_or("it is not YAML of a rule").to_owned();
+        let at = plain.location().filter(|at| at.line() > 0).map(|at| (at.line(), at.column()));
+        let remedy = "correct the document; docs/RULES.md lists the keys";
+        Self { file: file.to_owned(), at, problem, remedy: remedy.to_owned() }
+    }
+
+    fn config(file: &str, id: &str, error: &RuleConfigError) -> Self {
+        let mut problem = format!("rule {id} cannot be compiled: {error}");
+        let mut cause = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            problem.push_str(" → ");
+            problem.push_str(inner.to_string().trim_end_matches('.'));
+            cause = inner.source();
+        }
+        Self::new(file, problem, "correct `rule`, `constraints`, `utils`, `transform` or `fix` as the causes say")
+    }
+}
+
+/// The keys of `metadata` in a rule document. Any other is refused by name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleMetadata {
+    issue_type: IssueType,
+    cwe: Vec<Cwe>,
+    severity: Severity,
+    hint: String,
+    #[serde(default)]
+    references: Vec<String>,
+    #[serde(default)]
+    languages: Vec<String>,
+    #[serde(default)]
+    files: Vec<String>,
+}
+
+/// What is read of a rule document before its matcher is compiled. ast-grep itself refuses unknown keys at this level.
+#[derive(Debug, Clone, Deserialize)]
+struct RuleDocument {
+    id: RuleId,
+    language: String,
+    message: String,
+    #[serde(default)]
+    note: String,
+    metadata: RuleMetadata,
+    #[serde(default)]
+    fix: Option<serde::de::IgnoredAny>,
+}
+
+/// A rule as its file tells it, for all languages it is valid for.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    /// `language` is the rule's main one.
+    pub info: RuleInfo,
+    pub main: Language,
+    pub languages: Vec<Language>,
+    /// Only paths that one of these matches; all when `None`.
+    pub files: Option<GlobSet>,
+}
+
+/// Reads everything but the matcher.
+pub(super) fn header(file: &str, text: &str, origin: &RuleOrigin) -> Result<Header, RuleError> {
+    let document: RuleDocument = ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?;
+    let RuleDocument { id, language, message, note, metadata, fix } = document;
+    let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".yml").trim_end_matches(".yaml");
+    if id.as_str() != stem {
+        return Err(RuleError::new(file, format!("its id is {id}"), format!("name the file {id}.yml")));
+    }
+    if fix.is_some() {
+        return Err(RuleError::new(file, "a rule has no `fix`", format!("move it to {id}.fix.yml")));
+    }
+    if message.is_empty() || message.contains('\n') || metadata.hint.is_empty() || metadata.hint.contains('\n') {
+        return Err(RuleError::new(
+            file,
+            "`message` or `metadata.hint` is empty or has several lines",
+            "write one line",
+        ));
+    }
+    let main = linked(file, &language)?;
+    let mut languages = vec![main];
+    for name in &metadata.languages {
+        let further = linked(file, name)?;
+        if !languages.contains(&further) {
+            languages.push(further);
+        }
+    }
+    let info = RuleInfo {
+        id,
+        issue_type: metadata.issue_type,
+        cwes: metadata.cwe,
+        severity: metadata.severity,
+        language: Some(main),
+        message,
+        note,
+        hint: metadata.hint,
+        references: metadata.references,
+        origin: origin.clone(),
+    };
+    Ok(Header { info, main, languages, files: globs(file, &metadata.files)? })
+}
+
+fn linked(file: &str, name: &str) -> Result<Language, RuleError> {
+    language::named(name).ok_or_else(|| {
+        let known: Vec<String> = Language::ALL.iter().map(|one| language::grammar(*one).to_string()).collect();
+        RuleError::new(file, format!("language {name:?} is not built in"), format!("use one of {}", known.join(", ")))
+    })
+}
+
+fn globs(file: &str, patterns: &[String]) -> Result<Option<GlobSet>, RuleError> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let refused = |error: globset::Error| RuleError::new(file, error.to_string(), "correct `metadata.files`");
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(refused)?);
+    }
+    set.build().map(Some).map_err(refused)
+}
+
+/// Compiles the matcher of a rule document for one of its languages.
+pub(super) fn compile(file: &str, text: &str, language: Language) -> Result<RuleConfig<SupportLang>, RuleError> {
+    let document = ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?;
+    configure(file, document, language)
+}
+
+fn configure(
+    file: &str,
+    mut document: SerializableRuleConfig<SupportLang>,
+    language: Language,
+) -> Result<RuleConfig<SupportLang>, RuleError> {
+    document.language = language::grammar(language);
+    let id = document.id.clone();
+    RuleConfig::try_from(document, &Default::default()).map_err(|error| RuleError::config(file, &id, &error))
+}
+
+/// A statement that must be in the file once a fix is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum FixImport {
+    /// The statement itself.
+    Statement(String),
+    /// JavaScript: for modules, and for CommonJS scripts.
+    Module { esm: String, cjs: String },
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FixMetadata {
+    #[serde(default)]
+    imports: Vec<FixImport>,
+    #[serde(default)]
+    languages: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct FixDocument {
+    id: RuleId,
+    language: String,
+    message: String,
+    #[serde(default)]
+    metadata: Option<FixMetadata>,
+    #[serde(default)]
+    fix: Option<serde::de::IgnoredAny>,
+}
+
+/// One way to heal what a rule finds, written by us: a matcher with the text to put in its place.
+pub struct CuratedFix {
+    /// `<rule id>/<name>`.
+    pub id: RuleId,
+    /// Imperative: `use yaml.safe_load`.
+    pub title: String,
+    pub imports: Vec<FixImport>,
+    pub config: RuleConfig<SupportLang>,
+}
+
+/// Compiles the fix documents in `text` that are valid for `language`, in order. A document in the rule's main language
+/// is valid for all languages of the rule.
+pub(super) fn fixes(file: &str, text: &str, rule: &Header, language: Language) -> Result<Vec<CuratedFix>, RuleError> {
+    let documents: Vec<FixDocument> =
+        ast_grep_config::from_multiple(text).map_err(|error| RuleError::yaml(file, &error))?;
+    let configs: Vec<SerializableRuleConfig<SupportLang>> =
+        ast_grep_config::from_multiple(text).map_err(|error| RuleError::yaml(file, &error))?;
+    let mut fixes = Vec::new();
+    for (document, config) in documents.into_iter().zip(configs) {
+        let metadata = document.metadata.unwrap_or_default();
+        check_fix(file, &document.id, rule, document.fix.is_some())?;
+        let main = linked(file, &document.language)?;
+        let mut valid = vec![main];
+        for name in &metadata.languages {
+            valid.push(linked(file, name)?);
+        }
+        if main == rule.main {
+            valid.extend(&rule.languages);
+        }
+        if valid.contains(&language) {
+            let config = configure(file, config, language)?;
+            fixes.push(CuratedFix { id: document.id, title: document.message, imports: metadata.imports, config });
+        }
+    }
+    Ok(fixes)
+}
+
+fn check_fix(file: &str, id: &RuleId, rule: &Header, has_fix: bool) -> Result<(), RuleError> {
+    let own = id.as_str().split_once('/').is_some_and(|(of, _)| of == rule.info.id.as_str());
+    if !own {
+        let remedy = format!("name it {}/<name>", rule.info.id);
+        return Err(RuleError::new(file, format!("fix {id} does not name its rule"), remedy));
+    }
+    if !has_fix {
+        return Err(RuleError::new(file, format!("{id} has no `fix`"), "add the text to put in place"));
+    }
+    Ok(())
+}

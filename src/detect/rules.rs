@@ -1,0 +1,271 @@
+//! Sets of rules: those built in, those an operator brings, and both together.
+//!
+//! Nothing is parsed until it is asked for, and matchers are compiled language by language: a process that scans no
+//! Java never pays for the Java rules.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use ast_grep_config::RuleConfig;
+use ast_grep_core::Matcher as _;
+use ast_grep_core::tree_sitter::TSLanguage;
+use ast_grep_language::{LanguageExt as _, SupportLang};
+use globset::GlobSet;
+
+use super::built_in;
+use super::language::grammar;
+use super::rule_file::{self, CuratedFix, Header, RuleError};
+use super::syntax_rule;
+use crate::model::{Language, RepoPath, RuleId, RuleInfo, RuleOrigin};
+
+static BUILT_IN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| {
+    let files = built_in::FILES.iter().map(|(name, text)| (Cow::Borrowed(*name), Cow::Borrowed(*text)));
+    Arc::new(RuleSet { packs: vec![Arc::new(Pack::new(files.collect(), RuleOrigin::BuiltIn))] })
+});
+
+/// Rules and the fixes that belong to them.
+#[derive(Clone)]
+pub struct RuleSet {
+    packs: Vec<Arc<Pack>>,
+}
+
+impl RuleSet {
+    /// The rules of the product. Costs next to nothing; what is needed is parsed when it is first used.
+    #[must_use]
+    pub fn built_in() -> Arc<Self> {
+        Arc::clone(&BUILT_IN)
+    }
+
+    /// Rules from files given by name and text: `<id>.yml` holds a rule, `<id>.fix.yml` its fixes, `<id>.test.yml` is
+    /// passed over. All of it is parsed and compiled now, so that a mistake shows at once.
+    ///
+    /// # Errors
+    /// Names the first file that cannot be used, the place in it and the remedy.
+    pub fn parse(files: Vec<(String, String)>, origin: RuleOrigin) -> Result<Self, RuleError> {
+        let files = files.into_iter().map(|(name, text)| (Cow::Owned(name), Cow::Owned(text))).collect();
+        let set = Self { packs: vec![Arc::new(Pack::new(files, origin))] };
+        set.check()?;
+        Ok(set)
+    }
+
+    /// Compiles every rule and fix.
+    ///
+    /// # Errors
+    /// Names the first file that cannot be used.
+    pub fn check(&self) -> Result<(), RuleError> {
+        for pack in &self.packs {
+            for language in Language::ALL {
+                for rule in &pack.language(language)?.rules {
+                    rule.fixes()?;
+                }
+            }
+            pack.check_fix_names()?;
+        }
+        Ok(())
+    }
+
+    /// These rules together with others.
+    ///
+    /// # Errors
+    /// When both have a rule of the same id.
+    pub fn with(&self, other: &Self) -> Result<Self, RuleError> {
+        for pack in &other.packs {
+            for (id, (file, _)) in pack.index()? {
+                if self.header(id)?.is_some() || syntax_rule::is_own(id) {
+                    let remedy = "give the rule another id";
+                    return Err(RuleError::new(file, format!("rule {id} exists already"), remedy));
+                }
+            }
+        }
+        Ok(Self { packs: self.packs.iter().chain(&other.packs).cloned().collect() })
+    }
+
+    fn header(&self, id: &RuleId) -> Result<Option<&Header>, RuleError> {
+        for pack in &self.packs {
+            if let Some((_, header)) = pack.index()?.get(id) {
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is said of the rule `id`, the engine's own rules (`syntax-error`) included.
+    ///
+    /// # Errors
+    /// When a rule file of the set is broken.
+    pub fn info(&self, id: &RuleId) -> Result<Option<RuleInfo>, RuleError> {
+        let own = || syntax_rule::infos().into_iter().find(|info| info.id == *id);
+        Ok(self.header(id)?.map(|header| header.info.clone()).or_else(own))
+    }
+
+    /// Every rule, in order of id, the engine's own included; each once, with its main language.
+    ///
+    /// # Errors
+    /// When a rule file of the set is broken.
+    pub fn infos(&self) -> Result<Vec<RuleInfo>, RuleError> {
+        let mut infos = syntax_rule::infos();
+        for pack in &self.packs {
+            infos.extend(pack.index()?.values().map(|(_, header)| header.info.clone()));
+        }
+        infos.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(infos)
+    }
+
+    /// All languages that the rule is valid for, its main one first; empty when the set has no such rule.
+    ///
+    /// # Errors
+    /// When a rule file of the set is broken.
+    pub fn languages(&self, id: &RuleId) -> Result<Vec<Language>, RuleError> {
+        Ok(self.header(id)?.map(|header| header.languages.clone()).unwrap_or_default())
+    }
+
+    /// The compiled rules of one language, pack by pack.
+    pub(super) fn compiled(&self, language: Language) -> Result<Vec<&LanguageRules>, RuleError> {
+        self.packs.iter().map(|pack| pack.language(language)).collect()
+    }
+
+    /// The fixes written for a rule in a language, most preferred first; none when there is no such rule.
+    ///
+    /// # Errors
+    /// When a rule or fix file is broken.
+    pub fn curated_fixes(&self, id: &RuleId, language: Language) -> Result<&[CuratedFix], RuleError> {
+        for pack in self.compiled(language)? {
+            if let Some(rule) = pack.rules.iter().find(|rule| rule.info.id == *id) {
+                return rule.fixes();
+            }
+        }
+        Ok(&[])
+    }
+}
+
+type Index = BTreeMap<RuleId, (String, Header)>;
+type Text = Cow<'static, str>;
+
+/// Rules of one origin.
+struct Pack {
+    origin: RuleOrigin,
+    /// By name.
+    files: BTreeMap<Text, Text>,
+    index: OnceLock<Result<Index, RuleError>>,
+    languages: [OnceLock<Result<LanguageRules, RuleError>>; Language::ALL.len()],
+}
+
+impl Pack {
+    fn new(files: BTreeMap<Text, Text>, origin: RuleOrigin) -> Self {
+        Self { origin, files, index: OnceLock::new(), languages: Default::default() }
+    }
+
+    fn index(&self) -> Result<&Index, RuleError> {
+        self.index.get_or_init(|| self.read_headers()).as_ref().map_err(Clone::clone)
+    }
+
+    fn read_headers(&self) -> Result<Index, RuleError> {
+        let mut index = Index::new();
+        let special = |name: &str| name.ends_with(".fix.yml") || name.ends_with(".test.yml");
+        for (name, text) in self.files.iter().filter(|(name, _)| name.ends_with(".yml") && !special(name)) {
+            let header = rule_file::header(name, text, &self.origin)?;
+            let id = header.info.id.clone();
+            if let Some((first, _)) = index.insert(id.clone(), (name.to_string(), header)) {
+                return Err(RuleError::new(name, format!("rule {id} is in {first} too"), "remove one of them"));
+            }
+        }
+        Ok(index)
+    }
+
+    fn language(&self, language: Language) -> Result<&LanguageRules, RuleError> {
+        let slot = Language::ALL.iter().zip(&self.languages).find(|(one, _)| **one == language);
+        let Some((_, slot)) = slot else {
+            return Err(RuleError::new("(none)", format!("{language} is unknown"), "report this"));
+        };
+        slot.get_or_init(|| self.compile(language)).as_ref().map_err(Clone::clone)
+    }
+
+    fn compile(&self, language: Language) -> Result<LanguageRules, RuleError> {
+        let mut rules = Vec::new();
+        for (file, header) in self.index()?.values().filter(|(_, header)| header.languages.contains(&language)) {
+            let text = self.files.get(file.as_str()).map(Cow::as_ref).unwrap_or_default();
+            let fix_file = format!("{}.fix.yml", file.trim_end_matches(".yml"));
+            rules.push(CompiledRule {
+                info: Arc::new(RuleInfo { language: Some(language), ..header.info.clone() }),
+                config: rule_file::compile(file, text, language)?,
+                files: header.files.clone(),
+                header: header.clone(),
+                fix_text: self.files.get(fix_file.as_str()).cloned(),
+                fix_file,
+                fixes: OnceLock::new(),
+            });
+        }
+        Ok(LanguageRules::new(rules, language))
+    }
+
+    fn check_fix_names(&self) -> Result<(), RuleError> {
+        for name in self.files.keys().filter(|name| name.ends_with(".fix.yml")) {
+            if !self.files.contains_key(format!("{}.yml", name.trim_end_matches(".fix.yml")).as_str()) {
+                return Err(RuleError::new(name, "there is no rule beside it", "name it after its rule"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A rule ready to match files of one language.
+pub(super) struct CompiledRule {
+    pub info: Arc<RuleInfo>,
+    pub config: RuleConfig<SupportLang>,
+    files: Option<GlobSet>,
+    header: Header,
+    fix_file: String,
+    fix_text: Option<Text>,
+    fixes: OnceLock<Result<Vec<CuratedFix>, RuleError>>,
+}
+
+impl CompiledRule {
+    /// Whether the rule looks at this path.
+    pub fn covers(&self, path: &RepoPath) -> bool {
+        self.files.as_ref().is_none_or(|files| files.is_match(path.as_str()))
+    }
+
+    fn fixes(&self) -> Result<&[CuratedFix], RuleError> {
+        let compile = || match (&self.fix_text, self.info.language) {
+            (Some(text), Some(language)) => rule_file::fixes(&self.fix_file, text, &self.header, language),
+            _ => Ok(Vec::new()),
+        };
+        self.fixes.get_or_init(compile).as_deref().map_err(Clone::clone)
+    }
+}
+
+/// The rules of one language, found by the kind of node they can match.
+pub(super) struct LanguageRules {
+    pub rules: Vec<CompiledRule>,
+    /// Indices into `rules` by kind id.
+    by_kind: Vec<Vec<usize>>,
+    /// Whether a kind is a comment, by kind id.
+    comments: Vec<bool>,
+}
+
+impl LanguageRules {
+    fn new(rules: Vec<CompiledRule>, language: Language) -> Self {
+        let grammar: TSLanguage = grammar(language).get_ts_language();
+        let kinds = u16::try_from(grammar.node_kind_count()).unwrap_or(u16::MAX);
+        let comments = (0..kinds).map(|kind| grammar.node_kind_for_id(kind).is_some_and(|k| k.contains("comment")));
+        let mut by_kind: Vec<Vec<usize>> = vec![Vec::new(); usize::from(kinds)];
+        for (index, rule) in rules.iter().enumerate() {
+            for kind in rule.config.matcher.potential_kinds().iter().flatten() {
+                if let Some(slot) = by_kind.get_mut(kind) {
+                    slot.push(index);
+                }
+            }
+        }
+        Self { comments: comments.collect(), rules, by_kind }
+    }
+
+    /// Indices of the rules that can match a node of this kind.
+    pub fn candidates(&self, kind: u16) -> &[usize] {
+        self.by_kind.get(usize::from(kind)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub fn is_comment(&self, kind: u16) -> bool {
+        self.comments.get(usize::from(kind)).copied().unwrap_or(false)
+    }
+}

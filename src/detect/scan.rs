@@ -1,0 +1,264 @@
+//! One file, its findings: all rules in one walk over one tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ast_grep_core::matcher::MatcherExt as _;
+
+use super::language::{self, Node, Tree};
+use super::lines::LineIndex;
+use super::normalise::{normalise, normalise_text};
+use super::rules::{CompiledRule, LanguageRules, RuleSet};
+use super::skip::{self, Limits, SkipReason};
+use super::suppress::{Notice, Suppressed, Suppressions};
+use super::syntax_rule;
+use super::tree::MAX_DEPTH;
+use crate::model::{Finding, Fingerprint, Language, RepoPath, RepositoryId, RuleId, RuleInfo, Span};
+
+/// What was found in one file, and what was not looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileScan {
+    /// In order of place.
+    pub findings: Vec<Finding>,
+    pub suppressed: Vec<Suppressed>,
+    /// About suppression comments that do not work.
+    pub notices: Vec<Notice>,
+    /// Set when the file was not scanned at all.
+    pub skipped: Option<SkipReason>,
+    /// Set when it was scanned in part: what was left out, one sentence.
+    pub cut_off: Option<String>,
+}
+
+impl FileScan {
+    fn skipped(reason: SkipReason) -> Self {
+        Self { skipped: Some(reason), ..Self::default() }
+    }
+}
+
+/// Finds what the rules of a set describe.
+#[derive(Clone)]
+pub struct Detector {
+    rules: Arc<RuleSet>,
+    limits: Limits,
+    disabled: BTreeSet<RuleId>,
+}
+
+impl Detector {
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, limits: Limits) -> Self {
+        Self { rules, limits, disabled: BTreeSet::new() }
+    }
+
+    /// The same without these rules.
+    #[must_use]
+    pub fn without(mut self, rules: impl IntoIterator<Item = RuleId>) -> Self {
+        self.disabled.extend(rules);
+        self
+    }
+
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Scans a file's bytes. Any input ends, within the limits, without a panic.
+    #[must_use]
+    pub fn scan(&self, repository: &RepositoryId, path: &RepoPath, bytes: &[u8]) -> FileScan {
+        if let Some(reason) = skip::vendored(path) {
+            return FileScan::skipped(reason);
+        }
+        let Some(language) = Language::of(path) else { return FileScan::skipped(SkipReason::NoGrammar) };
+        let text = match skip::readable(bytes, &self.limits) {
+            Ok(text) => text,
+            Err(reason) => return FileScan::skipped(reason),
+        };
+        match language::parse(language, text) {
+            Ok(tree) => self.scan_parsed(repository, path, &tree),
+            Err(error) => FileScan { cut_off: Some(error.to_string()), ..FileScan::default() },
+        }
+    }
+
+    /// Scans a file that is parsed already, whatever its path and size.
+    #[must_use]
+    pub fn scan_parsed(&self, repository: &RepositoryId, path: &RepoPath, tree: &Tree) -> FileScan {
+        let Some(language) = language::of(tree) else { return FileScan::skipped(SkipReason::NoGrammar) };
+        let packs = match self.rules.compiled(language) {
+            Ok(packs) => packs,
+            Err(error) => return FileScan::skipped(SkipReason::BrokenRules { error: error.to_string() }),
+        };
+        let packs: Vec<Active<'_>> = packs.into_iter().map(|rules| self.active(rules, path)).collect();
+        language::document(tree).refill(self.limits.max_steps);
+        let work = || self.scan_with(&packs, File { repository, path, tree, language });
+        let panicked =
+            || FileScan { cut_off: Some("matching stopped in an error of ours".to_owned()), ..FileScan::default() };
+        language::with_stack(tree, work).unwrap_or_else(panicked)
+    }
+
+    fn active<'r>(&self, rules: &'r LanguageRules, path: &RepoPath) -> Active<'r> {
+        let on = |rule: &CompiledRule| !self.disabled.contains(&rule.info.id) && rule.covers(path);
+        Active { on: rules.rules.iter().map(on).collect(), rules }
+    }
+
+    fn scan_with(&self, packs: &[Active<'_>], file: File<'_>) -> FileScan {
+        let text = language::source(file.tree);
+        let lines = LineIndex::new(text);
+        let walk = walk(packs, file.tree, self.limits.max_findings);
+        let mut places = keep_most_severe(&walk.hits);
+        if let Some(place) = self.broken(&file, &lines) {
+            places.push(place);
+        }
+        places.sort_by(|a, b| (a.span, &a.rule.id).cmp(&(b.span, &b.rule.id)));
+        let suppressions = Suppressions::read(text, &lines, &walk.comments);
+        let mut scan = FileScan { cut_off: walk.cut_off, ..FileScan::default() };
+        for finding in findings(&file, &lines, places) {
+            match suppressions.reason(&finding) {
+                Some(reason) => scan.suppressed.push(Suppressed { reason: reason.to_owned(), finding }),
+                None => scan.findings.push(finding),
+            }
+        }
+        scan.notices = suppressions.notices;
+        scan
+    }
+
+    fn broken(&self, file: &File<'_>, lines: &LineIndex<'_>) -> Option<Place> {
+        let broken = syntax_rule::check(file.tree, file.language, lines)?;
+        let info = syntax_rule::infos().into_iter().find(|info| info.id.as_str() == broken.rule)?;
+        if self.disabled.contains(&info.id) {
+            return None;
+        }
+        let code = language::source(file.tree).get(broken.span.range()).unwrap_or_default();
+        let message = format!("{}: {}", info.message, broken.cause);
+        let rule = Arc::new(RuleInfo { language: Some(file.language), ..info });
+        Some(Place { rule, span: broken.span, normalised: normalise_text(code), message })
+    }
+}
+
+/// The file that is scanned.
+struct File<'f> {
+    repository: &'f RepositoryId,
+    path: &'f RepoPath,
+    tree: &'f Tree,
+    language: Language,
+}
+
+/// The rules of a pack, and which of them look at this path.
+struct Active<'r> {
+    rules: &'r LanguageRules,
+    on: Vec<bool>,
+}
+
+/// A rule matched a node.
+struct Hit<'t, 'r> {
+    rule: &'r CompiledRule,
+    node: Node<'t>,
+}
+
+#[derive(Default)]
+struct Walked<'t, 'r> {
+    hits: Vec<Hit<'t, 'r>>,
+    comments: Vec<Span>,
+    cut_off: Option<String>,
+}
+
+fn walk<'t, 'r>(packs: &[Active<'r>], tree: &'t Tree, limit: usize) -> Walked<'t, 'r> {
+    let document = language::document(tree);
+    let mut walked = Walked::default();
+    let mut chains = BTreeSet::new();
+    for node in tree.root().dfs() {
+        let kind = node.kind_id();
+        if packs.first().is_some_and(|pack| pack.rules.is_comment(kind)) {
+            walked.comments.push(span(&node));
+        }
+        for (number, pack) in packs.iter().enumerate() {
+            for index in pack.rules.candidates(kind) {
+                let on = pack.on.get(*index).copied().unwrap_or(false);
+                let Some(rule) = pack.rules.rules.get(*index).filter(|_| on) else { continue };
+                // What seemed to match after the budget ran out did so because a look found nothing.
+                if rule.config.matcher.match_node(node.clone()).is_none() || document.exhausted() {
+                    continue;
+                }
+                chains.insert((number, *index, node.node_id()));
+                if !continues_chain(&node, |outer| chains.contains(&(number, *index, outer))) {
+                    walked.hits.push(Hit { rule, node: node.clone() });
+                }
+            }
+        }
+        if walked.hits.len() >= limit {
+            walked.cut_off = Some(format!(
+                "more than {limit} findings: those behind line {} are left out",
+                node.start_pos().line() + 1
+            ));
+            return walked;
+        }
+    }
+    if document.exhausted() {
+        walked.cut_off = Some("the file takes too many steps: it was scanned in part".to_owned());
+    } else if document.too_deep() {
+        walked.cut_off = Some(format!("what is nested deeper than {MAX_DEPTH} levels was not looked at"));
+    }
+    walked
+}
+
+/// Whether the node is the inner part of a chain (`a + b` in `a + b + c`) whose outer part `matched` too. Such parts are
+/// one problem. Calls in arguments or receivers are not: another kind of node stands between them.
+fn continues_chain(node: &Node<'_>, matched: impl Fn(usize) -> bool) -> bool {
+    let mut parent = node.parent();
+    while let Some(outer) = parent {
+        if outer.kind_id() == node.kind_id() {
+            return matched(outer.node_id());
+        }
+        if outer.kind() != "parenthesized_expression" {
+            return false;
+        }
+        parent = outer.parent();
+    }
+    false
+}
+
+fn span(node: &Node<'_>) -> Span {
+    let range = node.range();
+    Span::new(range.start, range.end)
+}
+
+/// A finding before it knows its ordinal.
+struct Place {
+    rule: Arc<RuleInfo>,
+    span: Span,
+    normalised: String,
+    message: String,
+}
+
+/// One place for each span and issue type: that of the most severe rule, the first by id among equals.
+fn keep_most_severe(hits: &[Hit<'_, '_>]) -> Vec<Place> {
+    let mut best: BTreeMap<(Span, &str), &Hit<'_, '_>> = BTreeMap::new();
+    for hit in hits {
+        let slot = best.entry((span(&hit.node), hit.rule.info.issue_type.as_str())).or_insert(hit);
+        let (old, new) = (&slot.rule.info, &hit.rule.info);
+        if (new.severity, &old.id) > (old.severity, &new.id) {
+            *slot = hit;
+        }
+    }
+    let place = |hit: &Hit<'_, '_>| {
+        let secret = hit.rule.info.issue_type.as_str() == "HARDCODED_SECRET";
+        Place {
+            rule: Arc::clone(&hit.rule.info),
+            span: span(&hit.node),
+            normalised: normalise(&hit.node, secret),
+            message: hit.rule.info.message.clone(),
+        }
+    };
+    best.into_values().map(place).collect()
+}
+
+fn findings(file: &File<'_>, lines: &LineIndex<'_>, places: Vec<Place>) -> Vec<Finding> {
+    let mut ordinals: BTreeMap<(RuleId, String), usize> = BTreeMap::new();
+    let mut findings = Vec::with_capacity(places.len());
+    for Place { rule, span, normalised, message } in places {
+        let ordinal = ordinals.entry((rule.id.clone(), normalised.clone())).or_default();
+        let fingerprint = Fingerprint::of(file.repository, &rule.id, file.path, &normalised, *ordinal);
+        *ordinal += 1;
+        let (start, end) = (lines.position(span.start), lines.position(span.end));
+        findings.push(Finding { rule, path: file.path.clone(), span, start, end, normalised, fingerprint, message });
+    }
+    findings
+}

@@ -1,0 +1,363 @@
+//! A parsed file whose traversal is bounded: matching a hostile file ends after a fixed number of steps.
+//!
+//! ast-grep matches against any document type. This one counts what a matcher visits and reads, and once the
+//! budget is spent every further look finds nothing. The count depends on the file and the rules alone, so the result
+//! is the same on every machine; a clock would not give that.
+
+use std::borrow::Cow;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ast_grep_core::source::{Edit, SgNode};
+use ast_grep_core::{Doc, Position};
+use ast_grep_language::{LanguageExt, SupportLang};
+use tree_sitter::{ParseOptions, ParseState, Parser, TreeCursor};
+
+/// Matching does not look below this many levels of syntax: beyond any code that people write by hand.
+pub const MAX_DEPTH: u32 = 1_000;
+
+/// Steps of the parser, in its own unit of 100 operations; some seconds at most in the worst case that we found.
+const MAX_PARSE_CHECKS: u32 = 60_000;
+
+/// Bytes of text that a matcher may read for the price of one step.
+const BYTES_A_STEP: usize = 16;
+
+/// What is left to spend on one file, shared by all nodes of its tree.
+#[derive(Debug)]
+struct Budget {
+    left: AtomicU64,
+    too_deep: AtomicBool,
+}
+
+impl Budget {
+    /// Loads and stores apart instead of one atomic subtraction: a race would only lose count, and this is the hot path.
+    fn spend(&self, steps: u64) -> bool {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(steps), Ordering::Relaxed);
+        left > steps
+    }
+}
+
+/// A file's text and syntax tree.
+#[derive(Clone)]
+pub struct CodeDoc {
+    source: String,
+    language: SupportLang,
+    tree: tree_sitter::Tree,
+    budget: Arc<Budget>,
+}
+
+impl CodeDoc {
+    /// Steps that one file may take when nothing else is said: a second or less.
+    pub const STEPS: u64 = 20_000_000;
+
+    /// `None` when the parser gave up: the text takes too many steps.
+    pub(super) fn parse(text: &str, language: SupportLang) -> Option<Self> {
+        let mut parser = Parser::new();
+        parser.set_language(&language.get_ts_language()).ok()?;
+        let mut checks = 0;
+        let mut progress = |_: &ParseState| {
+            checks += 1;
+            if checks < MAX_PARSE_CHECKS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let bytes = text.as_bytes();
+        let mut read = |offset: usize, _| bytes.get(offset..).unwrap_or_default();
+        let options = ParseOptions::new().progress_callback(&mut progress);
+        let tree = parser.parse_with_options(&mut read, None, Some(options))?;
+        let budget = Budget { left: AtomicU64::new(Self::STEPS), too_deep: AtomicBool::new(false) };
+        Some(Self { source: text.to_owned(), language, tree, budget: Arc::new(budget) })
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Gives the file a new budget of steps.
+    pub fn refill(&self, steps: u64) {
+        self.budget.left.store(steps, Ordering::Relaxed);
+    }
+
+    /// Whether the budget ran out since the last refill. What was found after that moment is not to be trusted.
+    #[must_use]
+    pub fn exhausted(&self) -> bool {
+        self.budget.left.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a matcher wanted to look deeper than [`MAX_DEPTH`].
+    #[must_use]
+    pub fn too_deep(&self) -> bool {
+        self.budget.too_deep.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn raw(&self) -> &tree_sitter::Tree {
+        &self.tree
+    }
+}
+
+impl Doc for CodeDoc {
+    type Source = String;
+    type Lang = SupportLang;
+    type Node<'r> = CodeNode<'r>;
+
+    fn get_lang(&self) -> &SupportLang {
+        &self.language
+    }
+
+    fn get_source(&self) -> &String {
+        &self.source
+    }
+
+    fn do_edit(&mut self, _: &Edit<String>) -> Result<(), String> {
+        Err("a parsed file is read-only: apply the edit to its text and parse again".to_owned())
+    }
+
+    fn root_node(&self) -> CodeNode<'_> {
+        CodeNode { inner: self.tree.root_node(), budget: &self.budget, depth: 0 }
+    }
+
+    fn get_node_text<'a>(&'a self, node: &CodeNode<'a>) -> Cow<'a, str> {
+        let range = node.range();
+        node.budget.spend(1 + (range.len() / BYTES_A_STEP) as u64);
+        Cow::Borrowed(self.source.get(range).unwrap_or_default())
+    }
+}
+
+/// A node that knows its depth and pays for every look around.
+#[derive(Clone)]
+pub struct CodeNode<'r> {
+    inner: tree_sitter::Node<'r>,
+    budget: &'r Budget,
+    depth: u32,
+}
+
+impl<'r> CodeNode<'r> {
+    fn at(&self, inner: tree_sitter::Node<'r>, depth: u32) -> Self {
+        Self { inner, budget: self.budget, depth }
+    }
+
+    fn below(&self, inner: Option<tree_sitter::Node<'r>>) -> Option<Self> {
+        self.may_descend().then_some(())?;
+        Some(self.at(inner?, self.depth + 1))
+    }
+
+    fn beside(&self, inner: Option<tree_sitter::Node<'r>>) -> Option<Self> {
+        self.budget.spend(u64::from(self.depth) + 1).then_some(())?;
+        Some(self.at(inner?, self.depth))
+    }
+
+    fn may_descend(&self) -> bool {
+        if self.depth >= MAX_DEPTH {
+            self.budget.too_deep.store(true, Ordering::Relaxed);
+            return false;
+        }
+        self.budget.spend(1)
+    }
+
+    /// The siblings before this node and those behind it, in order.
+    fn siblings(&self) -> (Vec<Self>, Vec<Self>) {
+        let Some(parent) = self.inner.parent() else { return (Vec::new(), Vec::new()) };
+        let count = parent.child_count() as u64;
+        if !self.budget.spend(count + u64::from(self.depth)) {
+            return (Vec::new(), Vec::new());
+        }
+        let mut cursor = parent.walk();
+        let mut before: Vec<Self> = parent.children(&mut cursor).map(|node| self.at(node, self.depth)).collect();
+        let own = before.iter().position(|node| node.inner.id() == self.inner.id()).unwrap_or(before.len());
+        let behind = before.split_off((own + 1).min(before.len()));
+        before.truncate(own);
+        (before, behind)
+    }
+}
+
+/// Children in order, through a cursor: asking for the n-th each time would take quadratic time.
+struct Children<'r> {
+    parent: CodeNode<'r>,
+    cursor: TreeCursor<'r>,
+    left: usize,
+}
+
+impl<'r> Iterator for Children<'r> {
+    type Item = CodeNode<'r>;
+
+    fn next(&mut self) -> Option<CodeNode<'r>> {
+        self.left = self.left.checked_sub(1)?;
+        let node = self.parent.at(self.cursor.node(), self.parent.depth + 1);
+        self.cursor.goto_next_sibling();
+        Some(node)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Children<'_> {}
+
+/// Pre-order walk over a node and all below it, without recursion.
+struct Walk<'r> {
+    top: CodeNode<'r>,
+    cursor: TreeCursor<'r>,
+    depth: u32,
+    done: bool,
+}
+
+impl<'r> Walk<'r> {
+    fn advance(&mut self) {
+        let node = self.top.at(self.cursor.node(), self.depth);
+        if node.inner.child_count() > 0 && node.may_descend() && self.cursor.goto_first_child() {
+            self.depth += 1;
+            return;
+        }
+        while self.depth > self.top.depth {
+            if self.cursor.goto_next_sibling() {
+                return;
+            }
+            if !self.cursor.goto_parent() {
+                break;
+            }
+            self.depth -= 1;
+        }
+        self.done = true;
+    }
+}
+
+impl<'r> Iterator for Walk<'r> {
+    type Item = CodeNode<'r>;
+
+    fn next(&mut self) -> Option<CodeNode<'r>> {
+        if self.done || !self.top.budget.spend(1) {
+            return None;
+        }
+        let node = self.top.at(self.cursor.node(), self.depth);
+        self.advance();
+        Some(node)
+    }
+}
+
+impl<'r> SgNode<'r> for CodeNode<'r> {
+    fn parent(&self) -> Option<Self> {
+        self.budget.spend(u64::from(self.depth) + 1).then_some(())?;
+        Some(self.at(self.inner.parent()?, self.depth.saturating_sub(1)))
+    }
+
+    /// From the parent up to the root.
+    fn ancestors(&self, root: Self) -> impl Iterator<Item = Self> {
+        let mut path = Vec::new();
+        let mut next = self.budget.spend(u64::from(self.depth) + 1).then_some(root.inner);
+        let mut depth = root.depth;
+        while let Some(node) = next.filter(|node| node.id() != self.inner.id()) {
+            path.push(self.at(node, depth));
+            depth += 1;
+            next = node.child_with_descendant(self.inner);
+        }
+        path.into_iter().rev()
+    }
+
+    fn dfs(&self) -> impl Iterator<Item = Self> {
+        Walk { top: self.clone(), cursor: self.inner.walk(), depth: self.depth, done: false }
+    }
+
+    fn child(&self, nth: usize) -> Option<Self> {
+        self.below(self.inner.child(u32::try_from(nth).ok()?))
+    }
+
+    fn children(&self) -> impl ExactSizeIterator<Item = Self> {
+        let count = self.inner.child_count() as usize;
+        let mut cursor = self.inner.walk();
+        let open = count > 0 && self.may_descend() && self.budget.spend(count as u64) && cursor.goto_first_child();
+        Children { parent: self.clone(), cursor, left: if open { count } else { 0 } }
+    }
+
+    fn child_by_field_id(&self, field_id: u16) -> Option<Self> {
+        self.below(self.inner.child_by_field_id(field_id))
+    }
+
+    fn next(&self) -> Option<Self> {
+        self.beside(self.inner.next_sibling())
+    }
+
+    fn prev(&self) -> Option<Self> {
+        self.beside(self.inner.prev_sibling())
+    }
+
+    fn next_all(&self) -> impl Iterator<Item = Self> {
+        self.siblings().1.into_iter()
+    }
+
+    fn prev_all(&self) -> impl Iterator<Item = Self> {
+        self.siblings().0.into_iter().rev()
+    }
+
+    fn is_named(&self) -> bool {
+        self.inner.is_named()
+    }
+
+    fn is_named_leaf(&self) -> bool {
+        self.inner.named_child_count() == 0
+    }
+
+    fn is_leaf(&self) -> bool {
+        self.inner.child_count() == 0
+    }
+
+    fn kind(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.inner.kind())
+    }
+
+    fn kind_id(&self) -> u16 {
+        self.inner.kind_id()
+    }
+
+    fn node_id(&self) -> usize {
+        self.inner.id()
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.inner.byte_range()
+    }
+
+    fn start_pos(&self) -> Position {
+        let at = self.inner.start_position();
+        Position::new(at.row, at.column, self.inner.start_byte())
+    }
+
+    fn end_pos(&self) -> Position {
+        let at = self.inner.end_position();
+        Position::new(at.row, at.column, self.inner.end_byte())
+    }
+
+    fn is_missing(&self) -> bool {
+        self.inner.is_missing()
+    }
+
+    fn is_error(&self) -> bool {
+        self.inner.is_error()
+    }
+
+    fn is_extra(&self) -> bool {
+        self.inner.is_extra()
+    }
+
+    fn field(&self, name: &str) -> Option<Self> {
+        self.below(self.inner.child_by_field_name(name))
+    }
+
+    fn field_children(&self, field_id: Option<u16>) -> impl Iterator<Item = Self> {
+        let mut cursor = self.inner.walk();
+        let mut open = field_id.is_some() && self.may_descend() && cursor.goto_first_child();
+        let wanted = field_id.and_then(std::num::NonZeroU16::new);
+        std::iter::from_fn(move || {
+            while open && self.budget.spend(1) {
+                let found = (cursor.field_id() == wanted).then(|| cursor.node());
+                open = cursor.goto_next_sibling();
+                if let Some(node) = found {
+                    return Some(self.at(node, self.depth + 1));
+                }
+            }
+            None
+        })
+    }
+}
