@@ -1,1 +1,7 @@
-//! (to be described)
+//! The laptop's backends: embedded stores, local clones, exported chat. One file per port.
+
+pub mod clock;
+pub mod inbox;
+//pub mod memory;
+pub mod secrets;
+pub mod store;

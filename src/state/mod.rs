@@ -1,9 +1,14 @@
 //! The vocabulary of the state store: keys, items, conditions and the transactions built from them. Pure.
+//!
+//! What a store refuses is part of the vocabulary ([`limits`]), so that every backend answers alike.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod condition;
+
 pub mod chain;
 pub mod keys;
+pub mod limits;
 pub mod run;
 
 use serde::{Deserialize, Serialize};
@@ -47,25 +52,25 @@ pub struct Item {
     pub key: Key,
     pub fields: Map<String, Value>,
     pub indexes: Vec<IndexEntry>,
-    /// Seconds since the epoch after which the store may drop the item.
+    /// Seconds since the epoch. From then on the item is as good as absent; the store drops it when it comes by.
     pub expires: Option<u64>,
 }
 
 /// What must hold of the stored item, before the write, for the transaction to happen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Condition {
     /// There is no such item.
     Absent,
     /// There is one.
     Present,
-    /// The item exists and this field equals this value.
+    /// The item exists and this field equals this value. Numbers are equal by value: 1 is 1.0.
     Equals(&'static str, Value),
     /// The item exists and this numeric field is below this number.
     Below(&'static str, i64),
 }
 
 /// One write of a transaction.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Write {
     /// Stores the whole item, replacing what was there.
     Put {
@@ -83,11 +88,12 @@ pub enum Write {
     },
 }
 
-/// Writes that happen all together or not at all. At most 25, each key once.
-#[derive(Debug, Clone, PartialEq)]
+/// Writes that happen all together or not at all. One to 25, each key once; more in [`limits`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Transaction {
     pub writes: Vec<Write>,
-    /// The same token within ten minutes is the same transaction and is applied once.
+    /// The same transaction with the same token within ten minutes is applied once, and answers as it did then. Another
+    /// transaction with that token is a conflict. A transaction that failed leaves no trace of its token.
     pub token: Option<String>,
 }
 
@@ -97,7 +103,7 @@ pub struct Query {
     pub of: QueryOf,
     /// Newest (greatest) first.
     pub descending: bool,
-    /// At most this many items in the page.
+    /// At most this many items in the page, 1 or more. A page also ends after about 1 MB.
     pub limit: usize,
     /// Where the page before ended.
     pub cursor: Option<String>,
@@ -115,6 +121,6 @@ pub enum QueryOf {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     pub items: Vec<Item>,
-    /// Present when there may be more.
+    /// Present when there may be more; only then. Good for the same query, whatever was written in between.
     pub cursor: Option<String>,
 }

@@ -1,2 +1,6 @@
 //! All integration tests in one binary: one link, one place to look.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod contract;
+mod local_store;
+mod support;

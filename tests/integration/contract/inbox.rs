@@ -1,0 +1,164 @@
+//! What every queue answers.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehealer::ports::{ErrorKind, Inbox, Taken};
+
+use crate::support::clock::VirtualClock;
+
+const NOW: Duration = Duration::ZERO;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A fresh, empty queue and the clock it goes by.
+pub struct Subject {
+    pub inbox: Arc<dyn Inbox>,
+    pub clock: Arc<VirtualClock>,
+}
+
+/// Runs the whole suite; `make` gives an empty queue each time.
+pub async fn contract<F, Made>(make: F)
+where
+    F: Fn() -> Made,
+    Made: Future<Output = Subject>,
+{
+    a_message_is_hidden_while_it_is_worked_on(&make().await).await;
+    a_worker_that_dies_gives_the_message_to_another(&make().await).await;
+    a_delayed_message_waits(&make().await).await;
+    a_message_given_back_waits_and_counts(&make().await).await;
+    a_buried_message_is_never_taken(&make().await).await;
+    equal_messages_are_stored_once_until_done(&make().await).await;
+    what_is_no_message_is_refused(&make().await).await;
+    workers_share_the_messages(&make().await).await;
+}
+
+async fn take(subject: &Subject, limit: usize) -> Vec<Taken> {
+    subject.inbox.take(limit, MINUTE).await.unwrap()
+}
+
+async fn one(subject: &Subject) -> Taken {
+    let mut taken = take(subject, 10).await;
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    taken.remove(0)
+}
+
+async fn a_message_is_hidden_while_it_is_worked_on(subject: &Subject) {
+    assert!(take(subject, 10).await.is_empty());
+    subject.inbox.enqueue(r#"{"é":"\u0000"}"#, None, NOW).await.unwrap();
+    let taken = one(subject).await;
+    assert_eq!((taken.body.as_str(), taken.attempts), (r#"{"é":"\u0000"}"#, 1));
+    assert!(take(subject, 10).await.is_empty());
+    subject.inbox.done(&taken.receipt).await.unwrap();
+    subject.clock.advance(2 * MINUTE);
+    assert!(take(subject, 10).await.is_empty());
+    subject.inbox.done(&taken.receipt).await.expect("done twice is done");
+}
+
+async fn a_worker_that_dies_gives_the_message_to_another(subject: &Subject) {
+    subject.inbox.enqueue("m", None, NOW).await.unwrap();
+    let first = one(subject).await;
+    subject.clock.advance(MINUTE - Duration::from_millis(1));
+    assert!(take(subject, 10).await.is_empty());
+    subject.clock.advance(Duration::from_millis(1));
+    let second = one(subject).await;
+    assert_eq!(second.attempts, 2);
+    assert_ne!(first.receipt, second.receipt);
+
+    // The first wakes up: nothing of what it says touches the message that is no longer its own.
+    subject.inbox.retry(&first.receipt, NOW).await.unwrap();
+    subject.inbox.bury(&first.receipt, "late").await.unwrap();
+    subject.inbox.done(&first.receipt).await.unwrap();
+    assert!(take(subject, 10).await.is_empty());
+    subject.inbox.retry(&second.receipt, NOW).await.unwrap();
+    assert_eq!(one(subject).await.attempts, 3);
+}
+
+async fn a_delayed_message_waits(subject: &Subject) {
+    subject.inbox.enqueue("later", None, MINUTE).await.unwrap();
+    subject.inbox.enqueue("now", None, NOW).await.unwrap();
+    assert_eq!(one(subject).await.body, "now");
+    subject.clock.advance(MINUTE);
+    let bodies: BTreeSet<_> = take(subject, 10).await.into_iter().map(|taken| taken.body).collect();
+    assert!(bodies.contains("later"));
+}
+
+async fn a_message_given_back_waits_and_counts(subject: &Subject) {
+    subject.inbox.enqueue("m", None, NOW).await.unwrap();
+    let taken = one(subject).await;
+    subject.inbox.retry(&taken.receipt, 5 * MINUTE).await.unwrap();
+    subject.clock.advance(4 * MINUTE);
+    assert!(take(subject, 10).await.is_empty());
+    subject.clock.advance(MINUTE);
+    assert_eq!(one(subject).await.attempts, 2);
+}
+
+async fn a_buried_message_is_never_taken(subject: &Subject) {
+    subject.inbox.enqueue("poison", None, NOW).await.unwrap();
+    subject.inbox.enqueue("good", None, NOW).await.unwrap();
+    for taken in take(subject, 10).await {
+        if taken.body == "poison" {
+            subject.inbox.bury(&taken.receipt, "cannot be read").await.unwrap();
+        } else {
+            subject.inbox.retry(&taken.receipt, NOW).await.unwrap();
+        }
+    }
+    subject.clock.advance(10 * MINUTE);
+    assert_eq!(one(subject).await.body, "good");
+}
+
+async fn equal_messages_are_stored_once_until_done(subject: &Subject) {
+    let enqueue = |body: &'static str, dedupe| subject.inbox.enqueue(body, Some(dedupe), NOW);
+    enqueue("first", "k").await.unwrap();
+    enqueue("second", "k").await.unwrap();
+    enqueue("third", "other").await.unwrap();
+    let taken = take(subject, 10).await;
+    let bodies: BTreeSet<_> = taken.iter().map(|taken| taken.body.as_str()).collect();
+    assert_eq!(bodies, BTreeSet::from(["first", "third"]));
+    enqueue("while it is worked on", "k").await.unwrap();
+    assert!(take(subject, 10).await.is_empty());
+    for taken in taken {
+        subject.inbox.done(&taken.receipt).await.unwrap();
+    }
+    assert!(take(subject, 10).await.is_empty());
+}
+
+async fn what_is_no_message_is_refused(subject: &Subject) {
+    for body in [String::new(), "x".repeat(1024 * 1024 + 1)] {
+        let error = subject.inbox.enqueue(&body, None, NOW).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Malformed);
+        assert!(error.chain().len() < 1_000, "the error repeats the message");
+    }
+    subject.inbox.enqueue(&"x".repeat(1024 * 1024), None, NOW).await.unwrap();
+    assert_eq!(one(subject).await.body.len(), 1024 * 1024);
+    assert!(subject.inbox.take(0, MINUTE).await.unwrap().is_empty());
+}
+
+async fn workers_share_the_messages(subject: &Subject) {
+    for n in 0..40 {
+        subject.inbox.enqueue(&format!("m{n}"), None, NOW).await.unwrap();
+    }
+    let workers = (0..8).map(|_| {
+        let inbox = Arc::clone(&subject.inbox);
+        tokio::spawn(async move {
+            let mut bodies = Vec::new();
+            loop {
+                let taken = inbox.take(3, MINUTE).await.unwrap();
+                if taken.is_empty() {
+                    return bodies;
+                }
+                for taken in taken {
+                    inbox.done(&taken.receipt).await.unwrap();
+                    bodies.push(taken.body);
+                }
+            }
+        })
+    });
+    let mut all = Vec::new();
+    for worker in workers.collect::<Vec<_>>() {
+        all.extend(worker.await.unwrap());
+    }
+    assert_eq!(all.len(), 40);
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), 40, "each message was taken by one worker");
+}

@@ -1,0 +1,4 @@
+//! One suite per port, run on every backend: the same questions, the same answers.
+
+pub mod inbox;
+pub mod state;
