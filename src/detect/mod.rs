@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod language;
+pub mod redact;
 
 mod built_in;
 mod case;
