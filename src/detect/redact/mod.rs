@@ -57,7 +57,14 @@ fn merged(text: &str, mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable();
     let mut apart: Vec<Span> = Vec::with_capacity(spans.len());
     for span in spans {
-        let (start, end) = (text.floor_char_boundary(span.start), text.ceil_char_boundary(span.end));
+        let (mut start, mut end) = (span.start, span.end.min(text.len()));
+        // The expressions work on bytes and may stop inside a character.
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
         match apart.last_mut() {
             Some(last) if start <= last.end => last.end = last.end.max(end),
             _ => apart.push(Span::new(start, end)),
