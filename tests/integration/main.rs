@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod contract;
+mod hostile_repository;
+mod local_git;
 mod local_store;
 mod support;

@@ -1,4 +1,5 @@
 //! One suite per port, run on every backend: the same questions, the same answers.
 
+pub mod forge;
 pub mod inbox;
 pub mod state;
