@@ -7,4 +7,6 @@
 
 pub mod diff;
 pub mod edit;
+pub mod learn;
 pub mod paths;
+pub mod pattern;

@@ -1,0 +1,143 @@
+use super::*;
+use crate::fix::pattern::apply;
+
+fn span_of(text: &str, needle: &str) -> Span {
+    let start = text.find(needle).expect("the finding is in the text");
+    Span { start, end: start + needle.len() }
+}
+
+/// Learns with a detector that asks for `bad` to be gone.
+fn learned(language: Language, before: &str, after: &str, bad: &str) -> Learned {
+    let silent = |text: &str| !text.contains(bad);
+    let finding = span_of(before, bad);
+    learn(&LearnInput { language, before, after, finding, silent: &silent }).expect("the fix is learned from")
+}
+
+/// What the first pattern that applies makes of another file.
+fn carried_over(learned: &Learned, language: Language, target: &str, bad: &str) -> Option<String> {
+    let finding = span_of(target, bad);
+    learned.patterns.iter().find_map(|pattern| {
+        apply(pattern, language, target, finding, DEFAULT_STEPS).first().map(|made| made.patched(target))
+    })
+}
+
+#[test]
+fn renames_a_callee_for_any_argument() {
+    let before = "import yaml\n\ndef load(path):\n    with open(path) as f:\n        return yaml.load(f)\n";
+    let fix = learned(Language::Python, before, &before.replace("yaml.load", "yaml.safe_load"), "yaml.load");
+    assert!(fix.round_trips);
+    assert!(fix.scope_before.starts_with("def load(path)"), "{}", fix.scope_before);
+    let target = "import yaml\nCONFIG = yaml.load(requests.get(url).text)  # remote\n";
+    assert_eq!(
+        carried_over(&fix, Language::Python, target, "yaml.load").as_deref(),
+        Some("import yaml\nCONFIG = yaml.safe_load(requests.get(url).text)  # remote\n")
+    );
+}
+
+#[test]
+fn replaces_an_operator() {
+    let before = "def f(a):\n    if a == None:\n        return 1\n";
+    let fix = learned(Language::Python, before, &before.replace("==", "is"), "== None");
+    let target = "x = [y for y in self.rows(1) if y.name == None]\n";
+    assert_eq!(
+        carried_over(&fix, Language::Python, target, "== None").as_deref(),
+        Some("x = [y for y in self.rows(1) if y.name is None]\n")
+    );
+}
+
+#[test]
+fn a_mutable_default_moves_into_the_body() {
+    let before = "def add(item, items=[]):\n    items.append(item)\n    return items\n";
+    let after = "def add(item, items=None):\n    if items is None:\n        items = []\n    items.append(item)\n    return items\n";
+    let silent = |text: &str| !text.contains("=[]") && text.contains("if items is None");
+    let finding = span_of(before, "=[]");
+    let fix = learn(&LearnInput { language: Language::Python, before, after, finding, silent: &silent }).unwrap();
+    let target = "class A:\n    def put(self, key, seen=[], *rest):\n        # first\n        seen.append(key)\n\n        return len(seen)\n";
+    let expected = "class A:\n    def put(self, key, seen=None, *rest):\n        # first\n        if seen is None:\n            seen = []\n        seen.append(key)\n\n        return len(seen)\n";
+    assert_eq!(carried_over(&fix, Language::Python, target, "=[]").as_deref(), Some(expected));
+}
+
+#[test]
+fn a_query_gets_its_parameter() {
+    let before = "def find(cur, name):\n    cur.execute(\"SELECT * FROM t WHERE name = '\" + name + \"'\")\n    return cur.fetchone()\n";
+    let after = "def find(cur, name):\n    cur.execute(\"SELECT * FROM t WHERE name = %s\", (name,))\n    return cur.fetchone()\n";
+    let fix = learned(Language::Python, before, after, "\" + name");
+    assert!(fix.round_trips, "{fix:#?}");
+}
+
+#[test]
+fn an_added_keyword_is_added_once() {
+    let before = "def get(url):\n    return requests.get(url)\n";
+    let after = "def get(url):\n    return requests.get(url, timeout=10)\n";
+    let silent = |text: &str| text.contains("timeout");
+    let finding = span_of(before, "requests.get(url)");
+    let fix = learn(&LearnInput { language: Language::Python, before, after, finding, silent: &silent }).unwrap();
+    let target = "r = requests.get(base + path, headers=h)\n";
+    let once = carried_over(&fix, Language::Python, target, "requests.get(base + path, headers=h)").unwrap();
+    assert_eq!(once, "r = requests.get(base + path, headers=h, timeout=10)\n");
+    assert_eq!(carried_over(&fix, Language::Python, &once, "requests.get(base + path, headers=h, timeout=10)"), None);
+}
+
+#[test]
+fn java_methods_are_learned_from() {
+    let before = "class A {\n    byte[] h(byte[] in) throws Exception {\n        MessageDigest d = MessageDigest.getInstance(\"MD5\");\n        return d.digest(in);\n    }\n}\n";
+    let fix = learned(Language::Java, before, &before.replace("MD5", "SHA-256"), "MD5");
+    assert!(fix.round_trips);
+    let target = "class B {\n  static final MessageDigest D = make(MessageDigest.getInstance(\"MD5\"));\n}\n";
+    assert_eq!(carried_over(&fix, Language::Java, target, "MD5"), Some(target.replace("MD5", "SHA-256")));
+}
+
+#[test]
+fn scripts_are_learned_from() {
+    let before = "function show(el, name) {\n  el.innerHTML = name;\n}\n";
+    let fix = learned(Language::JavaScript, before, &before.replace("innerHTML", "textContent"), "innerHTML");
+    let target = "class V {\n  draw(row) {\n    this.root.innerHTML = `<b>${row}`;\n  }\n}\n";
+    assert_eq!(
+        carried_over(&fix, Language::JavaScript, target, "innerHTML"),
+        Some(target.replace("innerHTML", "textContent"))
+    );
+}
+
+#[test]
+fn go_calls_are_learned_from() {
+    let before = "package a\n\nfunc f(b []byte) []byte {\n\th := md5.New()\n\th.Write(b)\n\treturn h.Sum(nil)\n}\n";
+    let fix = learned(Language::Go, before, &before.replace("md5.New", "sha256.New"), "md5.New");
+    let target = "package b\n\nvar digest = md5.New()\n";
+    assert_eq!(carried_over(&fix, Language::Go, target, "md5.New"), Some(target.replace("md5.New", "sha256.New")));
+}
+
+#[test]
+fn an_import_is_kept_apart_from_the_edit() {
+    let before = "import os\n\n\ndef run(cmd):\n    os.system(cmd)\n";
+    let after = "import os\nimport subprocess\n\n\ndef run(cmd):\n    subprocess.run([cmd], check=True)\n";
+    let fix = learned(Language::Python, before, after, "os.system");
+    assert_eq!(fix.imports_added, ["import subprocess"]);
+    assert_eq!(
+        carried_over(&fix, Language::Python, "import os\nos.system(name)\n", "os.system").as_deref(),
+        Some("import os\nsubprocess.run([name], check=True)\n")
+    );
+}
+
+#[test]
+fn only_the_part_that_fixes_is_learned() {
+    let before = "def f(a, b):\n    log(a)\n    if a == None:\n        return b + 1\n";
+    let after = "def f(a, b):\n    log(a, b)\n    if a is None:\n        return b + 2\n";
+    let fix = learned(Language::Python, before, after, "== None");
+    assert_eq!(fix.scope_after, "def f(a, b):\n    log(a)\n    if a is None:\n        return b + 1");
+}
+
+#[test]
+fn changes_that_teach_nothing_are_refused() {
+    let before = "def f(a):\n    return a == None\n";
+    let finding = span_of(before, "== None");
+    let refusal = |after: &str, silent: bool| {
+        let input = LearnInput { language: Language::Python, before, after, finding, silent: &|_: &str| silent };
+        learn(&input).expect_err("there is nothing to learn")
+    };
+    assert_eq!(refusal("def f(a):\n    # why\n    return a  == None\n", true), LearnRefusal::NoEdit);
+    assert_eq!(refusal("import x\ndef f(a):\n    return a == None\n", true), LearnRefusal::ImportsOnly);
+    assert_eq!(refusal("def f(a):\n    return a is None\n", false), LearnRefusal::NotAFix);
+    assert_eq!(refusal("def f(a):\n    return a is is None(\n", true), LearnRefusal::SyntaxError);
+    let input = LearnInput { language: Language::Yaml, before, after: "", finding, silent: &|_: &str| true };
+    assert!(matches!(learn(&input), Err(LearnRefusal::Unreadable(_))));
+}

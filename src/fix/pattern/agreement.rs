@@ -1,0 +1,104 @@
+//! Whether other remembered fixes agree with a pattern: similarity is no confidence, agreement is.
+
+use super::apply::{DEFAULT_STEPS, apply_to};
+use super::fragment::Pair;
+use super::tree::Tree;
+use crate::model::{EditPattern, PastFix, Span};
+
+/// Memories that are asked at most.
+const MAX_MEMORIES: usize = 40;
+/// How much one rejection and one revert weigh against the edit that they were about.
+const REJECTED: f64 = 2.0;
+const REVERTED: f64 = 4.0;
+
+/// What the memories say of a pattern. Weights are those of [`crate::model::Provenance::weight`].
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Agreement {
+    /// Weight of the fixes that the pattern reproduces.
+    pub supports: f64,
+    /// Weight of the fixes that it changes in another way than they were fixed, and of what reviewers refused.
+    pub contradictions: f64,
+    /// Number of fixes that it reproduces.
+    pub donors: u32,
+}
+
+impl Agreement {
+    /// Mean of a Beta posterior with prior (0.3, 0.9): the chance that a person accepts the pattern's edit.
+    #[must_use]
+    pub fn mean(self) -> f64 {
+        (self.supports + 0.3) / (self.supports + self.contradictions + 1.2)
+    }
+}
+
+/// A remembered fix, parsed once and asked many times.
+#[derive(Debug)]
+pub struct Witness<'a> {
+    fix: &'a PastFix,
+    pair: Pair,
+}
+
+impl<'a> Witness<'a> {
+    /// Reads the scopes of a fix; `None` when it is superseded or cannot be read.
+    #[must_use]
+    pub fn new(fix: &'a PastFix) -> Option<Self> {
+        if fix.superseded_by.is_some()
+            || fix.finding.start > fix.finding.end
+            || fix.finding.end > fix.scope_before.len()
+        {
+            return None;
+        }
+        let pair = Pair::read(fix.language, &fix.scope_before, &fix.scope_after)?;
+        Some(Self { fix, pair })
+    }
+
+    /// Witnesses among the first memories.
+    #[must_use]
+    pub fn call(memories: impl IntoIterator<Item = &'a PastFix>) -> Vec<Self> {
+        memories.into_iter().filter_map(Self::new).take(MAX_MEMORIES).collect()
+    }
+
+    /// `None` when the pattern does not apply, else whether it gives what the fix gave.
+    fn reproduces(&self, pattern: &EditPattern) -> Option<bool> {
+        reproduces(pattern, &self.pair, self.fix.finding, DEFAULT_STEPS)
+    }
+}
+
+/// Whether the pattern makes `after` of `before`, white space and comments aside; `None` when it does not apply.
+#[must_use]
+pub fn reproduces(pattern: &EditPattern, pair: &Pair, finding: Span, steps: usize) -> Option<bool> {
+    let made = apply_to(pattern, &pair.before, pair.span(finding), steps);
+    if made.is_empty() {
+        return None;
+    }
+    Some(made.iter().any(|application| {
+        let patched = application.patched(&pair.before.text);
+        Tree::parse(pair.before.language, &patched).is_ok_and(|tree| tree.same_code(&pair.after))
+    }))
+}
+
+/// Asks up to 40 of the memories, which are of the same rule, what they think of the pattern. The fix that the pattern
+/// was learned from counts when it is among them.
+#[must_use]
+pub fn agreement(pattern: &EditPattern, memories: &[PastFix]) -> Agreement {
+    ask(pattern, &Witness::call(memories))
+}
+
+/// [`agreement`] with witnesses that are read already.
+#[must_use]
+pub fn ask(pattern: &EditPattern, witnesses: &[Witness<'_>]) -> Agreement {
+    let mut told = Agreement::default();
+    for witness in witnesses {
+        let weight = witness.fix.provenance.weight();
+        let record = witness.fix.record;
+        match witness.reproduces(pattern) {
+            Some(true) => {
+                told.supports += weight;
+                told.donors += 1;
+                told.contradictions += REJECTED * f64::from(record.rejected) + REVERTED * f64::from(record.reverted);
+            }
+            Some(false) => told.contradictions += weight,
+            None => {}
+        }
+    }
+    told
+}

@@ -1,0 +1,50 @@
+//! Remembered scopes are parts of files: a method without its class, say. Reading them needs the right surroundings.
+
+use super::tree::Tree;
+use crate::model::{Language, Span};
+
+/// Surroundings in which a part of a file may stand, the plain one first.
+fn surroundings(language: Language) -> &'static [(&'static str, &'static str)] {
+    match language {
+        Language::Java => &[("", ""), ("class C {\n", "\n}\n"), ("class C { void f() {\n", "\n} }\n")],
+        Language::JavaScript | Language::TypeScript | Language::Tsx => {
+            &[("", ""), ("class C {\n", "\n}\n"), ("async function f() {\n", "\n}\n")]
+        }
+        Language::Go => &[("", ""), ("package p\n", "\n"), ("package p\nfunc f() {\n", "\n}\n")],
+        _ => &[("", "")],
+    }
+}
+
+/// A part of a file, before and after a fix, read in the same surroundings.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    pub before: Tree,
+    pub after: Tree,
+    /// Where the part begins in `before` and `after`.
+    pub offset: usize,
+}
+
+impl Pair {
+    /// Reads both with the fewest syntax errors; `None` when a text cannot be read at all.
+    #[must_use]
+    pub fn read(language: Language, before: &str, after: &str) -> Option<Self> {
+        let mut best: Option<Self> = None;
+        for (head, tail) in surroundings(language) {
+            let tree = |part: &str| Tree::parse(language, &format!("{head}{part}{tail}")).ok();
+            let pair = Self { before: tree(before)?, after: tree(after)?, offset: head.len() };
+            if best.as_ref().is_none_or(|best| pair.before.errors < best.before.errors) {
+                best = Some(pair);
+            }
+            if best.as_ref().is_some_and(|best| best.before.errors == 0) {
+                break;
+            }
+        }
+        best
+    }
+
+    /// A span of the part, in `before`.
+    #[must_use]
+    pub fn span(&self, span: Span) -> Span {
+        Span { start: span.start + self.offset, end: span.end + self.offset }
+    }
+}

@@ -1,0 +1,172 @@
+//! What syntax kinds mean, across the grammars: the only place that lists their names.
+
+use super::tree::{NodeId, Tree};
+
+/// A name that stands for a value; attribute and type names have kinds or roles of their own.
+#[must_use]
+pub fn is_identifier(kind: &str) -> bool {
+    matches!(kind, "identifier" | "shorthand_property_identifier" | "shorthand_property_identifier_pattern")
+}
+
+/// Any kind of name.
+#[must_use]
+pub fn is_name(kind: &str) -> bool {
+    kind == "identifier" || kind.ends_with("_identifier") || kind.ends_with("_identifier_pattern")
+}
+
+/// A number, character or string. `None`, `true`, `null` are constants with a meaning of their own: no literals here.
+#[must_use]
+pub fn is_literal(tree: &Tree, id: NodeId) -> bool {
+    let kind = tree.node(id).kind;
+    match kind {
+        "integer" | "float" | "number" | "character_literal" | "rune_literal" | "regex" | "text_block" => true,
+        "string" | "concatenated_string" | "template_string" => {
+            !tree.subtree(id).any(|inner| matches!(tree.node(inner).kind, "interpolation" | "template_substitution"))
+        }
+        _ => {
+            (kind.ends_with("_literal") && !matches!(kind, "composite_literal" | "func_literal" | "class_literal"))
+                && !kind.ends_with("type_literal")
+        }
+    }
+}
+
+/// The list of a call's arguments.
+#[must_use]
+pub fn is_arguments(kind: &str) -> bool {
+    matches!(kind, "argument_list" | "arguments")
+}
+
+/// A call or object creation.
+#[must_use]
+pub fn is_call(kind: &str) -> bool {
+    matches!(kind, "call" | "call_expression" | "method_invocation" | "new_expression" | "object_creation_expression")
+}
+
+/// The list of a function's parameters.
+#[must_use]
+pub fn is_parameters(kind: &str) -> bool {
+    matches!(kind, "parameters" | "formal_parameters" | "lambda_parameters" | "parameter_list")
+}
+
+/// A node whose children are statements or members.
+#[must_use]
+pub fn is_block(kind: &str) -> bool {
+    matches!(
+        kind,
+        "module"
+            | "program"
+            | "source_file"
+            | "block"
+            | "statement_block"
+            | "statement_list"
+            | "class_body"
+            | "interface_body"
+            | "enum_body"
+            | "constructor_body"
+            | "switch_body"
+            | "switch_block"
+            | "field_declaration_list"
+    )
+}
+
+/// A node whose children are a list with separators.
+#[must_use]
+pub fn is_list(kind: &str) -> bool {
+    is_arguments(kind)
+        || is_parameters(kind)
+        || matches!(
+            kind,
+            "list"
+                | "tuple"
+                | "set"
+                | "dictionary"
+                | "array"
+                | "object"
+                | "expression_list"
+                | "pattern_list"
+                | "array_initializer"
+                | "literal_value"
+                | "import_from_statement"
+                | "named_imports"
+                | "with_clause"
+                | "decorated_definition"
+                | "modifiers"
+        )
+}
+
+/// A function, method or constructor, whatever it is called in the grammar.
+#[must_use]
+pub fn is_function(kind: &str) -> bool {
+    matches!(
+        kind,
+        "function_definition"
+            | "function_declaration"
+            | "generator_function_declaration"
+            | "function_expression"
+            | "generator_function"
+            | "arrow_function"
+            | "method_definition"
+            | "method_declaration"
+            | "constructor_declaration"
+            | "compact_constructor_declaration"
+            | "func_literal"
+            | "lambda"
+            | "lambda_expression"
+    )
+}
+
+/// A class-like declaration.
+#[must_use]
+pub fn is_class(kind: &str) -> bool {
+    matches!(
+        kind,
+        "class_definition"
+            | "class_declaration"
+            | "class"
+            | "abstract_class_declaration"
+            | "interface_declaration"
+            | "enum_declaration"
+            | "record_declaration"
+            | "type_declaration"
+    )
+}
+
+/// An import, at the level of statements.
+#[must_use]
+pub fn is_import(kind: &str) -> bool {
+    matches!(kind, "import_statement" | "import_from_statement" | "future_import_statement" | "import_declaration")
+}
+
+/// An expression whose value does not depend on anything.
+#[must_use]
+pub fn is_constant(tree: &Tree, id: NodeId) -> bool {
+    matches!(
+        tree.node(id).kind,
+        "true" | "false" | "none" | "null" | "nil" | "null_literal" | "undefined" | "ellipsis" | "True" | "False"
+    ) || is_literal(tree, id)
+}
+
+/// Whether a name's text is its meaning and never becomes a hole: callees, attributes, keyword names, exception and type names.
+#[must_use]
+pub fn is_fixed_name(tree: &Tree, id: NodeId) -> bool {
+    let node = tree.node(id);
+    if is_name(node.kind) && !is_identifier(node.kind) {
+        return true;
+    }
+    let Some(parent) = node.parent else { return false };
+    let outer = tree.node(parent);
+    match (outer.kind, node.field) {
+        (_, Some("function" | "constructor" | "attribute" | "property" | "field" | "type")) => true,
+        ("keyword_argument" | "method_invocation" | "pair" | "method_definition", Some("name" | "key")) => true,
+        ("except_clause" | "decorator" | "dotted_name" | "type" | "catch_type" | "selector_expression", field) => {
+            field != Some("operand") && field != Some("alias")
+        }
+        ("as_pattern" | "tuple", _) => in_except_header(tree, parent),
+        _ => false,
+    }
+}
+
+fn in_except_header(tree: &Tree, id: NodeId) -> bool {
+    let header = |id: NodeId| tree.node(id).kind == "except_clause";
+    tree.ancestors(id).take(2).any(header)
+}

@@ -1,0 +1,20 @@
+//! Learned edit patterns at work: matching them at a finding, applying them, and asking other fixes whether they agree.
+
+mod agreement;
+mod apply;
+pub(in crate::fix) mod builtins;
+pub(in crate::fix) mod fragment;
+pub(in crate::fix) mod kinds;
+mod matching;
+pub(in crate::fix) mod names;
+mod propose;
+mod render;
+pub(in crate::fix) mod splice;
+pub(crate) mod tree;
+
+pub(in crate::fix) use agreement::reproduces;
+pub use agreement::{Agreement, agreement};
+pub use apply::{Application, DEFAULT_STEPS, apply};
+pub use propose::{Proposal, Request, propose};
+pub use render::Applied;
+pub use tree::TreeError;

@@ -1,0 +1,165 @@
+//! From remembered fixes to ranked proposals for one finding.
+
+use super::agreement::{Agreement, Witness, ask};
+use super::apply::{Application, DEFAULT_STEPS, apply_to};
+use super::names;
+use super::tree::Tree;
+use crate::model::{EditPattern, FixId, Language, Level, PastFix, Provenance, Span};
+
+/// Most proposals of one request.
+const MAX_PROPOSALS: usize = 10;
+/// Patterns for which the memories are asked, per request.
+const MAX_ASKED: usize = 60;
+
+/// A finding, and what is remembered of its rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    pub language: Language,
+    /// The whole file.
+    pub text: &'a str,
+    pub finding: Span,
+    pub repository: &'a str,
+    /// The nearest fixes with their cosine, nearest first.
+    pub similar: &'a [(PastFix, f64)],
+    /// Fixes of the same rule that may agree or contradict.
+    pub same_rule: &'a [PastFix],
+}
+
+/// What remembered fixes propose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    pub application: Application,
+    pub level: Level,
+    pub fix: FixId,
+    pub provenance: Provenance,
+    pub same_repository: bool,
+    /// Cosine of the donor.
+    pub similarity: f64,
+    pub agreement: Agreement,
+    /// Remembered fixes, among the similar ones, whose patterns give this same result.
+    pub donors: u32,
+    pub foreign_tokens: Vec<String>,
+    /// Import statements that the file lacks for this edit.
+    pub imports: Vec<String>,
+}
+
+struct Draft<'a> {
+    proposal: Proposal,
+    pattern: &'a EditPattern,
+    patched: Tree,
+    donor_ids: Vec<&'a FixId>,
+}
+
+/// Applies the patterns of the similar fixes. Equal results are one proposal with several donors; they are ranked by
+/// the Beta mean of agreement, then cosine, donors, level and whether the donor is of the same repository. At most ten.
+#[must_use]
+pub fn propose(request: &Request<'_>) -> Vec<Proposal> {
+    let Ok(file) = Tree::parse(request.language, request.text) else { return Vec::new() };
+    let mut drafts: Vec<Draft<'_>> = Vec::new();
+    for (fix, cosine) in request.similar {
+        if fix.language == request.language && fix.superseded_by.is_none() {
+            draft(request, &file, (fix, *cosine), &mut drafts);
+        }
+    }
+    let known = request.similar.iter().map(|(fix, _)| fix);
+    let mut asked: Vec<&PastFix> = Vec::new();
+    for fix in known.chain(request.same_rule) {
+        if !asked.iter().any(|other| other.id == fix.id) && fix.language == request.language {
+            asked.push(fix);
+        }
+    }
+    judge(&mut drafts, &Witness::call(asked));
+    let mut proposals = merge(drafts);
+    proposals.sort_by(rank);
+    proposals.truncate(MAX_PROPOSALS);
+    for proposal in &mut proposals {
+        complete(proposal, &file);
+    }
+    proposals
+}
+
+fn draft<'a>(request: &Request<'a>, file: &Tree, (fix, cosine): (&'a PastFix, f64), drafts: &mut Vec<Draft<'a>>) {
+    for pattern in &fix.patterns {
+        for application in apply_to(pattern, file, request.finding, DEFAULT_STEPS) {
+            let Ok(patched) = Tree::parse(file.language, &application.patched(&file.text)) else { continue };
+            let proposal = Proposal {
+                application,
+                level: pattern.level,
+                fix: fix.id.clone(),
+                provenance: fix.provenance.clone(),
+                same_repository: fix.repository == request.repository,
+                similarity: cosine,
+                agreement: Agreement::default(),
+                donors: 1,
+                foreign_tokens: Vec::new(),
+                imports: pattern.imports.clone(),
+            };
+            drafts.push(Draft { proposal, pattern, patched, donor_ids: vec![&fix.id] });
+        }
+    }
+}
+
+/// Asks the witnesses once for each distinct pattern.
+fn judge(drafts: &mut [Draft<'_>], witnesses: &[Witness<'_>]) {
+    let mut answers: Vec<(&EditPattern, Agreement)> = Vec::new();
+    for draft in drafts {
+        let pattern = draft.pattern;
+        let same = |(other, _): &&(&EditPattern, Agreement)| {
+            other.before == pattern.before && other.rewrites == pattern.rewrites && other.anchor == pattern.anchor
+        };
+        if let Some((_, told)) = answers.iter().find(same) {
+            draft.proposal.agreement = *told;
+        } else if answers.len() < MAX_ASKED {
+            let told = ask(pattern, witnesses);
+            answers.push((pattern, told));
+            draft.proposal.agreement = told;
+        }
+    }
+}
+
+/// One proposal for each distinct result: the best ranked draft speaks for it.
+fn merge(mut drafts: Vec<Draft<'_>>) -> Vec<Proposal> {
+    drafts.sort_by(|a, b| rank(&a.proposal, &b.proposal));
+    let mut merged: Vec<Draft<'_>> = Vec::new();
+    for draft in drafts {
+        match merged.iter_mut().find(|other| other.patched.same_code(&draft.patched)) {
+            Some(other) => {
+                for id in draft.donor_ids {
+                    if !other.donor_ids.contains(&id) {
+                        other.donor_ids.push(id);
+                    }
+                }
+            }
+            None => merged.push(draft),
+        }
+    }
+    let counted = |draft: Draft<'_>| Proposal {
+        donors: u32::try_from(draft.donor_ids.len()).unwrap_or(u32::MAX),
+        ..draft.proposal
+    };
+    merged.into_iter().map(counted).collect()
+}
+
+fn rank(a: &Proposal, b: &Proposal) -> std::cmp::Ordering {
+    b.agreement
+        .mean()
+        .total_cmp(&a.agreement.mean())
+        .then_with(|| b.similarity.total_cmp(&a.similarity))
+        .then_with(|| b.donors.cmp(&a.donors))
+        .then_with(|| a.level.cmp(&b.level))
+        .then_with(|| b.same_repository.cmp(&a.same_repository))
+        .then_with(|| a.fix.cmp(&b.fix))
+        .then_with(|| a.application.matched.cmp(&b.application.matched))
+}
+
+fn complete(proposal: &mut Proposal, file: &Tree) {
+    let bound = names::imports(file);
+    proposal.imports.retain(|statement| {
+        let Ok(import) = Tree::parse(file.language, statement) else { return false };
+        let names = names::imports(&import);
+        !names.iter().all(|import| bound.iter().any(|known| known.name == import.name))
+    });
+    if let Ok(patched) = Tree::parse(file.language, &proposal.application.patched(&file.text)) {
+        proposal.foreign_tokens = names::foreign_names(file, &patched, &proposal.imports);
+    }
+}
