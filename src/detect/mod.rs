@@ -3,6 +3,7 @@
 
 pub mod language;
 pub mod redact;
+pub mod rule_tests;
 
 mod built_in;
 mod case;

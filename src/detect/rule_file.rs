@@ -28,7 +28,7 @@ impl RuleError {
         Self { file: file.to_owned(), at: None, problem: problem.into(), remedy: remedy.into() }
     }
 
-    fn yaml(file: &str, error: &serde_saphyr::Error) -> Self {
+    pub(super) fn yaml(file: &str, error: &serde_saphyr::Error) -> Self {
         let plain = error.without_snippet();
         let problem = plain.to_string().lines().next().unwrap_or("it is not YAML of a rule").to_owned();
         let at = plain.location().filter(|at| at.line() > 0).map(|at| (at.line(), at.column()));
