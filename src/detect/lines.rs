@@ -1,18 +1,37 @@
 //! From byte offsets to the lines and columns that people see.
 
+use std::sync::Arc;
+
 use crate::model::{Position, Span};
 
-/// Where each line of a text begins. Lines end with `\n`; the `\r` of a CRLF belongs to the line before it.
+/// Where each line of a text begins, apart from the text.
+#[derive(Debug, Clone)]
+pub struct LineStarts(Arc<[usize]>);
+
+impl LineStarts {
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Self(std::iter::once(0).chain(ends).collect())
+    }
+
+    /// The index of the text that these were made of.
+    #[must_use]
+    pub fn index<'t>(&self, text: &'t str) -> LineIndex<'t> {
+        LineIndex { text, starts: Arc::clone(&self.0) }
+    }
+}
+
+/// The lines of a text. They end with `\n`; the `\r` of a CRLF belongs to the line before it.
 pub struct LineIndex<'t> {
     text: &'t str,
-    starts: Vec<usize>,
+    starts: Arc<[usize]>,
 }
 
 impl<'t> LineIndex<'t> {
     #[must_use]
     pub fn new(text: &'t str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+        LineStarts::of(text).index(text)
     }
 
     /// Line, from 1, of a byte offset; an offset behind the end is on the last line.

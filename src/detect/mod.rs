@@ -4,6 +4,7 @@
 pub mod language;
 pub mod redact;
 pub mod rule_tests;
+pub mod sarif_in;
 
 mod built_in;
 mod case;
