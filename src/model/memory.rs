@@ -67,7 +67,7 @@ pub struct TrackRecord {
 impl TrackRecord {
     #[must_use]
     pub fn reviewed(self) -> u32 {
-        self.accepted + self.rejected + self.reverted
+        self.accepted.saturating_add(self.rejected).saturating_add(self.reverted)
     }
 }
 

@@ -1,0 +1,89 @@
+//! Verification with our own detector looking at the file before and after.
+
+use super::{NewPackages, Rejection, RejectionKind, VerifiedCandidate, VerifyInput, check_edits, check_findings};
+use crate::detect::{Detector, FileScan, SkipReason};
+use crate::fix::edit;
+use crate::model::{Edit, Evidence, Finding, Provenance, RepositoryId};
+
+/// Every check, with the findings of our own rules. Suppressed findings count as findings: they are still there.
+///
+/// # Errors
+/// The first check that failed; `CouldNotCheck` when the detector does not read the whole file before or after the edit,
+/// as when the edit makes it look generated or binary.
+pub fn with_detector(
+    input: &VerifyInput<'_>,
+    detector: &Detector,
+    repository: &RepositoryId,
+) -> Result<VerifiedCandidate, Rejection> {
+    let patched = check_edits(input)?;
+    let scan = |text: &str| findings(detector.scan(repository, input.path, text.as_bytes()));
+    let (before, after) = (scan(input.before)?, scan(patched.text())?);
+    check_findings(patched, &before, &after)
+}
+
+fn findings(scan: FileScan) -> Result<Vec<Finding>, Rejection> {
+    let partial = match (&scan.skipped, &scan.cut_off) {
+        (None | Some(SkipReason::NoGrammar), None) => None,
+        (Some(reason), _) => Some(format!("the detector does not read the file: {reason}")),
+        (None, Some(cut_off)) => Some(format!("the detector reads only part of the file: {cut_off}")),
+    };
+    match partial {
+        Some(detail) => Err(Rejection { check: RejectionKind::CouldNotCheck, detail }),
+        None => Ok(scan.findings.into_iter().chain(scan.suppressed.into_iter().map(|hidden| hidden.finding)).collect()),
+    }
+}
+
+impl NewPackages {
+    /// What people reviewed may bring in a package: a curated fix, one that several fixes support, a confirmed answer.
+    #[must_use]
+    pub fn by(evidence: &Evidence) -> Self {
+        let reviewed = match evidence {
+            Evidence::TeamKnowledge { confirmed, .. } => *confirmed,
+            Evidence::PastFix { provenance, donors, .. } => {
+                matches!(provenance, Provenance::Curated | Provenance::Merged { .. }) || *donors >= 2
+            }
+            Evidence::Model { .. } => false,
+        };
+        if reviewed { Self::Allowed } else { Self::Refused }
+    }
+}
+
+/// The verified joint change of several candidates, each for one finding of the same file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    pub verified: VerifiedCandidate,
+    /// Index of each candidate that is part of it, in order.
+    pub taken: Vec<usize>,
+    /// Index of each that is not, and why, for people.
+    pub left_out: Vec<(usize, String)>,
+}
+
+/// Joins candidates one after the other, best first, as long as the whole stays verified; `verify` makes every check
+/// for the findings and edits it is given. `None` when no candidate can be verified.
+#[must_use]
+pub fn join(
+    candidates: &[(Finding, Vec<Edit>)],
+    mut verify: impl FnMut(&[Finding], &[Edit]) -> Result<VerifiedCandidate, Rejection>,
+) -> Option<Joined> {
+    let mut joined: Option<VerifiedCandidate> = None;
+    let (mut taken, mut left_out) = (Vec::new(), Vec::new());
+    let (mut targets, mut edits) = (Vec::new(), Vec::new());
+    for (index, (finding, own)) in candidates.iter().enumerate() {
+        let union = edit::union(&[edits.clone(), own.clone()]);
+        if let Some((_, reason)) = union.left_out.into_iter().next() {
+            left_out.push((index, reason));
+            continue;
+        }
+        let mut all: Vec<Finding> = targets.clone();
+        all.push(finding.clone());
+        match verify(&all, &union.edits) {
+            Ok(verified) => {
+                joined = Some(verified);
+                taken.push(index);
+                (targets, edits) = (all, union.edits);
+            }
+            Err(rejection) => left_out.push((index, rejection.detail)),
+        }
+    }
+    joined.map(|verified| Joined { verified, taken, left_out })
+}
