@@ -3,6 +3,6 @@
 pub mod clock;
 pub mod git;
 pub mod inbox;
-//pub mod memory;
+pub mod memory;
 pub mod secrets;
 pub mod store;

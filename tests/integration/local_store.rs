@@ -17,6 +17,7 @@ use crate::contract::{inbox, state};
 use crate::support::clock::VirtualClock;
 
 mod crash;
+mod memory;
 mod random;
 
 /// A folder with a state file in it.

@@ -44,9 +44,10 @@ pub(crate) struct Database {
 
 impl Database {
     pub fn open(path: &Path, options: Options) -> PortResult<Self> {
-        let opened = open::open(path, &options);
-        let opened = opened.map_err(|e| e.of("state", "open the store", Some(&path.to_owned())))?;
-        let mut database = Self::over(opened.connection, Some(path.to_owned()), options);
+        // Further connections are opened later, wherever the process stands then.
+        let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let opened = open::open(&file, &options).map_err(|e| e.of("state", "open the store", Some(&file)))?;
+        let mut database = Self::over(opened.connection, Some(file), options);
         database._presence = opened.presence;
         Ok(database)
     }

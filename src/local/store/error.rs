@@ -9,7 +9,7 @@ use crate::ports::{ErrorKind, PortError};
 
 /// A problem with one state file.
 #[derive(Debug, thiserror::Error)]
-#[error("state file {file}: {problem}")]
+#[error("state file {file}")]
 pub struct StoreError {
     file: String,
     #[source]

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::ports::{Clock, PortResult};
 
 use super::inbox::LocalInbox;
+use super::memory::LocalMemory;
 
 pub(crate) use database::{Database, Task};
 pub(crate) use error::Problem;
@@ -58,6 +59,7 @@ impl Options {
 #[derive(Clone)]
 pub struct Store {
     database: Arc<Database>,
+    memory: LocalMemory,
 }
 
 impl Store {
@@ -90,7 +92,7 @@ impl Store {
 
     fn over(database: Database) -> Self {
         let database = Arc::new(database);
-        Self { database }
+        Self { memory: LocalMemory::new(Arc::clone(&database)), database }
     }
 
     #[must_use]
@@ -101,5 +103,10 @@ impl Store {
     #[must_use]
     pub fn inbox(&self) -> LocalInbox {
         LocalInbox::new(Arc::clone(&self.database))
+    }
+
+    #[must_use]
+    pub fn memory(&self) -> LocalMemory {
+        self.memory.clone()
     }
 }

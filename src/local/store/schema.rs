@@ -60,6 +60,7 @@ const TABLES: &str = "
 
     CREATE TABLE fix_vectors (
         n INTEGER PRIMARY KEY,
+        tie INTEGER NOT NULL,
         repository TEXT NOT NULL,
         private INTEGER NOT NULL,
         vector BLOB NOT NULL
@@ -90,15 +91,18 @@ pub(super) enum Format {
 /// # Errors
 /// When it belongs to another program or to a newer version of this one, or cannot be read.
 pub(super) fn inspect(connection: &Connection) -> Result<Format, Problem> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    // In one statement, since another process may be making the file right now.
+    let sql =
+        "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id),
+                      (SELECT count(*) FROM sqlite_schema)";
+    let header = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (version, application, tables): (i64, i64, i64) = header;
     if application == APPLICATION {
         if version > VERSION {
             return Err(Problem::Newer { found: version, known: VERSION });
         }
         return Ok(Format::Ours(version));
     }
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application == 0 && version == 0 && tables == 0 { Ok(Format::Empty) } else { Err(Problem::Foreign) }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod forge;
 pub mod inbox;
+pub mod memory;
 pub mod state;
