@@ -1,8 +1,11 @@
 //! Candidates from the fixes written with a rule.
 
 use crate::detect::{self, FixImport, RuleError, RuleSet};
-use crate::model::{Candidate, Edit, Evidence, Finding, FixId, Language, Level, Provenance, RuleOrigin, TrackRecord};
+use crate::model::{
+    Candidate, Edit, Evidence, Finding, FixId, Language, Level, Provenance, RepoPath, RuleOrigin, TrackRecord,
+};
 
+use super::edit;
 use super::imports::{self, Modules};
 
 /// What the curated fixes of the finding's rule make of this file, most preferred first, with the imports they need.
@@ -31,6 +34,15 @@ pub fn candidates(
         Candidate { title: proposal.title, edits, evidence }
     });
     Ok(made.collect())
+}
+
+/// A text with the imports that a fix needs.
+#[must_use]
+pub fn with_imports(language: Language, path: &RepoPath, text: &str, needed: &[FixImport]) -> String {
+    let modules = imports::modules(path, text);
+    let statements: Vec<String> = needed.iter().map(|import| statement(import, modules)).collect();
+    // One insertion computed for this very text always applies.
+    edit::apply(text, &imports::insert(language, path, text, &statements)).unwrap_or_else(|_| text.to_owned())
 }
 
 fn statement(import: &FixImport, modules: Modules) -> String {
@@ -66,7 +78,7 @@ mod tests {
     use super::*;
     use crate::detect::{Detector, Limits};
     use crate::fix::verify::{self, NewPackages, VerifyInput};
-    use crate::model::{RepoPath, RepositoryId};
+    use crate::model::RepositoryId;
 
     const RULE: &str = "\
 id: LANG-eval

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod contract;
+mod curated_fixes;
 mod hostile_repository;
 mod local_git;
 mod local_store;
