@@ -224,8 +224,21 @@ fn names_problem(language: Language, input: &VerifyInput<'_>, after: &str) -> Op
             return Some(format!("nothing shows that these packages exist here: {}", listed(&unknown)));
         }
     }
-    let unbound = names::unbound(language, input.before, after);
+    let mut unbound = names::unbound(language, input.before, after);
+    unbound.retain(|name| !input.findings.iter().any(|finding| calls_in_text(input.before, finding, name)));
     (!unbound.is_empty()).then(|| format!("bound nowhere: {}", listed(&unbound)))
+}
+
+/// Whether the finding is code kept in a string that calls this name, as in `setTimeout("refresh(1)")`: as code the
+/// name is as bound as it was as text.
+fn calls_in_text(before: &str, finding: &Finding, name: &str) -> bool {
+    let code = before.get(finding.span.range()).unwrap_or_default();
+    code.match_indices(name).any(|(at, _)| {
+        let quoted = code
+            .get(..at)
+            .is_some_and(|head| head.ends_with(['"', '\'', '`', ' ', ';']) && head.contains(['"', '\'', '`']));
+        quoted && code.get(at + name.len()..).is_some_and(|tail| tail.starts_with('('))
+    })
 }
 
 /// The first few, for people.

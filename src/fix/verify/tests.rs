@@ -271,6 +271,14 @@ fn names_from_nowhere_are_refused() {
 }
 
 #[test]
+fn a_call_that_stood_in_a_string_is_bound_as_it_was() {
+    let before = "data = eval(\"total(1)\")\n";
+    assert!(change("app.py", before, "data = total(1)\n").is_ok());
+    refused(Check::NamesBound, change("app.py", before, "data = totals(1)\n"));
+    refused(Check::NamesBound, change("app.py", "data = eval(total)\n", "data = other(total)\n"));
+}
+
+#[test]
 fn invented_packages_are_refused_unless_people_reviewed_them() {
     let after = CODE
         .replace("yaml.load(file)", "safeyaml.load(file)")
