@@ -37,3 +37,5 @@ pub use tree::{CodeDoc, MAX_DEPTH};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_hostile;

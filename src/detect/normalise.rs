@@ -6,6 +6,9 @@ use crate::model::sha256_hex;
 /// Longer normal forms end in a hash of the rest, bytes.
 const MAX_LENGTH: usize = 2_000;
 
+/// Bytes of the rest that the hash covers.
+const MAX_HASHED: usize = 64 << 10;
+
 /// Stands for the text of a string that must not leave the file.
 const MASK: &str = "***";
 
@@ -18,6 +21,9 @@ pub fn normalise(node: &Node<'_>, mask: bool) -> String {
     let whole = node.get_doc().source();
     let mut at = node.range().start;
     for inner in node.dfs() {
+        if tokens.text.len() > MAX_LENGTH {
+            return tokens.finish(whole.get(at..end).unwrap_or_default());
+        }
         let range = inner.range();
         let comment = inner.kind().contains("comment");
         if range.start < at || range.end > end || !(comment || inner.is_leaf()) {
@@ -31,7 +37,7 @@ pub fn normalise(node: &Node<'_>, mask: bool) -> String {
         at = range.end;
     }
     tokens.push(whole.get(at..end).unwrap_or_default(), mask);
-    tokens.finish()
+    tokens.finish("")
 }
 
 /// The normal form of plain text, where there is no tree.
@@ -39,7 +45,7 @@ pub fn normalise(node: &Node<'_>, mask: bool) -> String {
 pub fn normalise_text(text: &str) -> String {
     let mut tokens = Tokens { text: String::new() };
     tokens.push(text, false);
-    tokens.finish()
+    tokens.finish("")
 }
 
 fn in_string(node: &Node<'_>) -> bool {
@@ -65,7 +71,8 @@ impl Tokens {
         }
     }
 
-    fn finish(self) -> String {
+    /// The tokens, cut where they are long; `unread` is code behind them.
+    fn finish(self, unread: &str) -> String {
         if self.text.len() <= MAX_LENGTH {
             return self.text;
         }
@@ -74,6 +81,8 @@ impl Tokens {
             cut -= 1;
         }
         let (kept, rest) = self.text.split_at(cut);
-        format!("{kept} … {}", sha256_hex(&[rest.as_bytes()]))
+        let solid = rest.bytes().chain(unread.bytes()).filter(|byte| !byte.is_ascii_whitespace());
+        let hashed: Vec<u8> = solid.take(MAX_HASHED).collect();
+        format!("{kept} … {}", sha256_hex(&[&hashed]))
     }
 }

@@ -103,6 +103,8 @@ impl Detector {
         let text = language::source(file.tree);
         let lines = LineIndex::new(text);
         let walk = walk(packs, file.tree, self.limits.max_findings);
+        // Naming what was found has a budget of its own, or the names would depend on what was found before.
+        language::document(file.tree).refill(self.limits.max_steps);
         let mut places = keep_most_severe(&walk.hits);
         if let Some(place) = self.broken(&file, &lines) {
             places.push(place);
@@ -173,12 +175,16 @@ fn walk<'t, 'r>(packs: &[Active<'r>], tree: &'t Tree, limit: usize) -> Walked<'t
             for index in pack.rules.candidates(kind) {
                 let on = pack.on.get(*index).copied().unwrap_or(false);
                 let Some(rule) = pack.rules.rules.get(*index).filter(|_| on) else { continue };
-                // What seemed to match after the budget ran out did so because a look found nothing.
-                if rule.config.matcher.match_node(node.clone()).is_none() || document.exhausted() {
+                if rule.config.matcher.match_node(node.clone()).is_none() {
                     continue;
                 }
+                let inner = continues_chain(&node, |outer| chains.contains(&(number, *index, outer)));
+                // What seemed to match when the budget ran out did so because a look found nothing.
+                if document.exhausted() {
+                    break;
+                }
                 chains.insert((number, *index, node.node_id()));
-                if !continues_chain(&node, |outer| chains.contains(&(number, *index, outer))) {
+                if !inner {
                     walked.hits.push(Hit { rule, node: node.clone() });
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::{Finding, Language, RepoPath, RepositoryId, RuleId, RuleOrigin, Severity, Span};
 
-const EVAL: &str = "id: t-eval
+pub(super) const EVAL: &str = "id: t-eval
 language: Python
 severity: error
 message: eval runs its argument
