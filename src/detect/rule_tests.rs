@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::curated::{Proposal, proposals};
 use super::introduced::introduced;
 use super::language::{parse, syntax_errors};
-use super::rule_file::{CuratedFix, FixImport, RuleError};
+use super::rule_file::{CuratedFix, RuleError};
 use super::rules::RuleSet;
 use super::scan::{Detector, FileScan};
 use super::skip::Limits;
@@ -84,14 +84,15 @@ impl RuleReport {
     }
 }
 
-/// Writes import statements into a file that has just been fixed, and gives the whole new text.
-pub type AddImports<'a> = &'a dyn Fn(Language, &RepoPath, &str, &[FixImport]) -> String;
+/// The whole text of a file with a proposal and the imports it needs in place; `None` when that cannot be done. The module
+/// that knows imports builds upon this one, so it is handed in.
+pub type Apply<'a> = &'a dyn Fn(Language, &RepoPath, &str, &Proposal) -> Option<String>;
 
 /// Runs the cases of one rule against all rules of the set.
 ///
 /// # Errors
 /// When the set has no such rule, or one of its files is broken.
-pub fn run(rules: &Arc<RuleSet>, cases: &Cases, add_imports: AddImports<'_>) -> Result<RuleReport, RuleError> {
+pub fn run(rules: &Arc<RuleSet>, cases: &Cases, apply: Apply<'_>) -> Result<RuleReport, RuleError> {
     let languages = rules.languages(&cases.id)?;
     let Some(main) = languages.first().copied() else {
         return Err(RuleError::new(
@@ -105,7 +106,7 @@ pub fn run(rules: &Arc<RuleSet>, cases: &Cases, add_imports: AddImports<'_>) -> 
     let mut report = RuleReport { rule: cases.id.clone(), results: Vec::new(), untested_fixes: Vec::new() };
     for language in languages {
         let path = path_of(cases, language, main)?;
-        let bench = Bench { detector: &detector, path, language, rule: &cases.id, add_imports };
+        let bench = Bench { detector: &detector, path, language, rule: &cases.id, apply };
         // In further languages a snippet counts when it is one of theirs.
         let counts = |text: &str| language == main || parses(language, text);
         for (kind, texts) in [(CaseKind::Valid, &cases.valid), (CaseKind::Invalid, &cases.invalid)] {
@@ -153,7 +154,7 @@ struct Bench<'a> {
     path: RepoPath,
     language: Language,
     rule: &'a RuleId,
-    add_imports: AddImports<'a>,
+    apply: Apply<'a>,
 }
 
 /// One file has at most this many findings to heal in a case.
@@ -218,7 +219,7 @@ impl Bench<'_> {
         let tree = parse(self.language, text).ok()?;
         let errors = syntax_errors(&tree, usize::MAX).len();
         proposals(fixes, &tree, finding.span).into_iter().find_map(|proposal| {
-            let healed = self.apply(text, &proposal)?;
+            let healed = (self.apply)(self.language, &self.path, text, &proposal)?;
             let parsed = parse(self.language, &healed).ok()?;
             let after = self.scan(&healed).ok()?.findings;
             let fewer = self.own(&after).len() < self.own(before).len();
@@ -226,12 +227,6 @@ impl Bench<'_> {
                 introduced(&after, before, None).is_empty() && syntax_errors(&parsed, usize::MAX).len() <= errors;
             (fewer && harmless).then_some((healed, proposal.fix))
         })
-    }
-
-    fn apply(&self, text: &str, proposal: &Proposal) -> Option<String> {
-        let (head, tail) = (text.get(..proposal.span.start)?, text.get(proposal.span.end..)?);
-        let replaced = format!("{head}{}{tail}", proposal.replacement);
-        Some((self.add_imports)(self.language, &self.path, &replaced, &proposal.imports))
     }
 }
 

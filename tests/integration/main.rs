@@ -6,4 +6,5 @@ mod curated_fixes;
 mod hostile_repository;
 mod local_git;
 mod local_store;
+mod rules;
 mod support;
