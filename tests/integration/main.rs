@@ -8,3 +8,4 @@ mod local_git;
 mod local_store;
 mod rules;
 mod support;
+mod verify_command;
