@@ -185,3 +185,11 @@ pub enum Feedback {
     Reverted { commit: CommitId },
     Ignored { by: String, reason: String },
 }
+
+impl Consultation {
+    /// Whether the source was configured but could not be asked.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.outcome, ConsultOutcome::Unavailable { .. })
+    }
+}

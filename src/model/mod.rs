@@ -9,6 +9,7 @@ mod memory;
 mod pattern;
 mod repo;
 mod rule;
+mod task;
 mod team;
 mod text;
 
@@ -23,6 +24,7 @@ pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};
 pub use pattern::{EditPattern, Level, PatternNode, Rewrite, TemplatePart};
 pub use repo::{BlobId, Change, CommitId, PathError, RepoPath, Repository, RepositoryId};
 pub use rule::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
+pub use task::{PushTask, Task};
 pub use team::{Message, MessageAuthor, Thread};
 pub use text::{InvalidValue, sha256_hex};
 

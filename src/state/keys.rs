@@ -109,3 +109,6 @@ pub fn due_shard(case: &CaseId) -> String {
     let first = case.as_str().bytes().next().unwrap_or(0);
     format!("DUE#{}", first % DUE_SHARDS)
 }
+
+/// Sorts after every sort key that this module makes.
+pub const LAST: &str = "\u{10ffff}";

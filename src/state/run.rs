@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Condition, Index, IndexEntry, Item, Transaction, Write, keys};
 use crate::model::{
     AuditEvent, CaseId, CaseOutcome, Confidence, Cwe, Decision, Finding, Fingerprint, Generation, IssueType, RepoPath,
-    RepositoryId, RuleId, RunState, Severity, Source, UnixMillis, sha256_hex,
+    Repository, RuleId, RunState, Severity, Source, UnixMillis, sha256_hex,
 };
 
 /// Head of a run: where it stands, who works on it, and what people ask for. The events are the truth; this is their summary.
@@ -36,8 +36,7 @@ pub struct RunHead {
 /// What a person asks of a case without reading its events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    pub repository: RepositoryId,
-    pub repository_name: String,
+    pub repository: Repository,
     pub reference: String,
     pub rule: RuleId,
     pub path: RepoPath,
@@ -122,7 +121,7 @@ pub fn head_item(head: &RunHead) -> Item {
     let range = format!("{time}#{}#{:06}", head.case.short(), head.generation.0);
     let entry = |index, hash: String| IndexEntry { index, hash, range: range.clone() };
     let mut indexes = vec![
-        entry(Index::Repository, head.summary.repository.0.clone()),
+        entry(Index::Repository, head.summary.repository.id.0.clone()),
         entry(Index::IssueType, head.summary.issue_type.as_str().to_owned()),
         entry(Index::Outcome, head.summary.outcome.to_string()),
     ];
