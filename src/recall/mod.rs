@@ -1,5 +1,8 @@
-//! What is remembered and how it is found again: queries, embeddings, ranking, prompts and replies.
+//! Turning knowledge into candidates: what to ask, how to find what is alike, reading threads, prompts and replies. Pure.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod embedding;
+pub mod prompt;
+pub mod reply;
+pub mod team;

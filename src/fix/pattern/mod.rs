@@ -4,7 +4,7 @@ mod agreement;
 mod apply;
 pub(in crate::fix) mod builtins;
 pub(in crate::fix) mod fragment;
-pub(in crate::fix) mod kinds;
+pub(crate) mod kinds;
 mod matching;
 pub(in crate::fix) mod names;
 mod propose;
