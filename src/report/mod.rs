@@ -1,4 +1,7 @@
-//! What people and other tools read: reports, notices, pull request text.
+//! What people read: pull requests, notices, tables and reports for other tools. Pure; everything quoted is hostile and escaped.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod markdown;
+pub mod notice;
+pub mod pull_request;
 pub mod sarif;

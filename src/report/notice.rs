@@ -1,0 +1,92 @@
+//! The notice that goes with a case: one each, short, with a way to the rest.
+
+use std::fmt::Write as _;
+
+use super::markdown::{block, text};
+use super::pull_request::{FileChanges, sources};
+use crate::decide::Walk;
+use crate::fix::diff;
+use crate::model::{Decision, Verdict};
+use crate::ports::Notice;
+use crate::state::run::RunHead;
+
+const DIFF_LIMIT: usize = 6_000;
+/// Rejected proposals that an escalation shows.
+const REJECTED: usize = 5;
+
+/// The notice of a run that was decided: a pull request, a draft, or an escalation with what was tried.
+#[must_use]
+pub fn of_walk(head: &RunHead, walk: &Walk<'_>, changes: &FileChanges) -> Notice {
+    let decision = match (walk.decided, walk.pull_request) {
+        (Some(decided), Some(_)) => decided.decision,
+        _ => Decision::Escalate,
+    };
+    let mut body = String::new();
+    for finding in walk.findings {
+        let _ = writeln!(body, "{}", text(&finding.headline()));
+    }
+    body.push('\n');
+    match (decision, walk.pull_request) {
+        (Decision::Open, Some(url)) => {
+            let _ = writeln!(body, "Pull request: {url}");
+        }
+        (Decision::Draft, Some(url)) => {
+            let _ = writeln!(body, "Draft pull request, please look: {url}");
+        }
+        _ => escalation(&mut body, walk, changes),
+    }
+    let _ = writeln!(body, "\nThe whole walk: `codehealer audit show {}`", head.case.short());
+    Notice {
+        key: key(head),
+        headline: format!("{}: {}", verb(decision), head.summary.headline),
+        body,
+        for_senior: decision != Decision::Open,
+    }
+}
+
+fn verb(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Open => "Pull request",
+        Decision::Draft => "Draft",
+        Decision::Escalate => "Needs a person",
+    }
+}
+
+fn escalation(body: &mut String, walk: &Walk<'_>, changes: &FileChanges) {
+    let reason = walk.branch_refused.or(walk.decided.map(|d| d.reason.as_str())).unwrap_or("it was not decided");
+    let _ = writeln!(body, "No pull request was made: {}.\n", text(reason));
+    if let Some(finding) = walk.findings.first() {
+        let _ = writeln!(body, "{}\n", finding.rule.note.trim());
+    }
+    sources(body, walk);
+    let rejected = walk.candidates().filter_map(|c| match &c.verdict {
+        Verdict::Rejected(rejection) => Some((c, rejection)),
+        Verdict::Verified(_) => None,
+    });
+    for (candidate, rejection) in rejected.take(REJECTED) {
+        let _ = writeln!(body, "- refused: {} ({})", text(&candidate.candidate.title), text(&rejection.detail));
+    }
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(body, "\nThe unproven proposal, for a person to judge:\n");
+    for (path, (before, after)) in changes {
+        body.push_str(&block("diff", &diff::unified(path, before, after), DIFF_LIMIT));
+    }
+}
+
+/// The notice of a run that could not be finished.
+#[must_use]
+pub fn of_failure(head: &RunHead, reason: &str) -> Notice {
+    let body = format!(
+        "{}\n\nThe run failed: {}.\n\nThe whole walk: `codehealer audit show {}`\n",
+        text(&head.summary.headline),
+        text(reason),
+        head.case.short()
+    );
+    Notice { key: key(head), headline: format!("Failed: {}", head.summary.headline), body, for_senior: true }
+}
+
+fn key(head: &RunHead) -> String {
+    format!("{}-g{}", head.case, head.generation.0)
+}

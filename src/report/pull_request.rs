@@ -1,0 +1,191 @@
+//! The text of a pull request and of its commit: what is wrong, what was changed, why it is believed, how to say no.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::markdown::{block, code, cut, text};
+use crate::decide::Walk;
+use crate::fix::diff;
+use crate::model::{CandidateJudged, ConsultOutcome, Decided, Decision, Evidence, Finding, RepoPath, Source, Verdict};
+use crate::state::run::RunHead;
+
+/// GitHub refuses bodies above 65,536 characters.
+const BODY_LIMIT: usize = 60_000;
+const DIFF_LIMIT: usize = 30_000;
+/// Longest title, bytes.
+const TITLE_LIMIT: usize = 120;
+
+/// Old and new content by file.
+pub type FileChanges = BTreeMap<RepoPath, (String, String)>;
+
+/// `Fix SQL_INJECTION in src/auth.py: use a parameterized query`.
+#[must_use]
+pub fn title(head: &RunHead, decided: &Decided) -> String {
+    let summary = &head.summary;
+    let fix = decided.chosen.first().map_or("", |c| c.candidate.title.as_str());
+    let title = format!("Fix {} in {}: {}", summary.issue_type, summary.path, fix.replace(['\n', '\r', '@'], " "));
+    cut(&crate::detect::redact::redact(&title), TITLE_LIMIT).to_owned()
+}
+
+/// Subject, what and why, and the case it belongs to. No trailers that a forge would act on.
+#[must_use]
+pub fn commit_message(head: &RunHead, decided: &Decided) -> String {
+    let summary = &head.summary;
+    let note = decided.chosen.first().map(|c| source_line(c)).unwrap_or_default();
+    let subject = title(head, decided);
+    format!(
+        "{subject}\n\n{}\nSource: {note}. Confidence {} of 100.\n\nCodeHealer-Case: {}-g{}\n",
+        summary.headline.replace('@', " at "),
+        decided.confidence,
+        head.case.short(),
+        head.generation.0,
+    )
+}
+
+/// The whole text, Markdown.
+#[must_use]
+pub fn body(head: &RunHead, walk: &Walk<'_>, decided: &Decided, changes: &FileChanges) -> String {
+    let mut out = String::new();
+    headline(&mut out, walk, decided);
+    why(&mut out, walk);
+    change(&mut out, changes);
+    sources(&mut out, walk);
+    checks(&mut out, decided);
+    confidence(&mut out, decided);
+    unhealed(&mut out, decided);
+    footer(&mut out, head);
+    if out.len() <= BODY_LIMIT {
+        return out;
+    }
+    format!("{}\n\n_…cut here; `codehealer audit show {}` has the rest._\n", cut(&out, BODY_LIMIT), head.case.short())
+}
+
+fn healed<'a>(walk: &Walk<'a>, decided: &Decided) -> Vec<&'a Finding> {
+    walk.findings.iter().filter(|f| decided.chosen.iter().any(|c| c.finding == f.fingerprint)).collect()
+}
+
+fn headline(out: &mut String, walk: &Walk<'_>, decided: &Decided) {
+    for finding in healed(walk, decided) {
+        let line = format!("{} in {} line {}", finding.rule.issue_type, finding.path, finding.start.line);
+        let _ = writeln!(out, "**{}** → Fix: {}\n", code(&line), text(&finding.rule.hint));
+    }
+    if decided.decision == Decision::Draft {
+        let _ = writeln!(
+            out,
+            "> **Draft: please look closely.** Every check passed, but the confidence of {} is below the {} that opens a \
+             pull request by itself.\n",
+            decided.confidence, decided.thresholds.open
+        );
+    }
+}
+
+fn why(out: &mut String, walk: &Walk<'_>) {
+    let Some(finding) = walk.findings.first() else { return };
+    let rule = &finding.rule;
+    let _ = writeln!(out, "### Why it matters\n\n{}.\n", text(finding.message.trim_end_matches('.')));
+    if !rule.note.trim().is_empty() {
+        let _ = writeln!(out, "{}\n", rule.note.trim());
+    }
+    let cwes: Vec<String> =
+        rule.cwes.iter().map(|cwe| format!("[{cwe}](https://cwe.mitre.org/data/definitions/{}.html)", cwe.0)).collect();
+    let _ = write!(out, "Severity {}", rule.severity);
+    if !cwes.is_empty() {
+        let _ = write!(out, " · {}", cwes.join(", "));
+    }
+    let _ = writeln!(out, " · rule {}\n", code(rule.id.as_str()));
+}
+
+fn change(out: &mut String, changes: &FileChanges) {
+    let _ = writeln!(out, "### The change\n");
+    for (path, (before, after)) in changes {
+        out.push_str(&block("diff", &diff::unified(path, before, after), DIFF_LIMIT));
+        out.push('\n');
+    }
+}
+
+/// How the fix was found, one line a source.
+pub(super) fn sources(out: &mut String, walk: &Walk<'_>) {
+    let _ = writeln!(out, "### How it was found\n\n| source | asked | result |\n|---|---|---|");
+    for source in Source::ORDER {
+        let _ = match walk.consultation(source) {
+            None => writeln!(out, "| {source} | – | not needed: an earlier source was sure enough |"),
+            Some(asked) => {
+                let result = match &asked.outcome {
+                    ConsultOutcome::NotConfigured => "not configured".to_owned(),
+                    ConsultOutcome::Unavailable { error } => format!("could not be asked: {}", text(cut(error, 300))),
+                    ConsultOutcome::NothingFound => format!("nothing usable ({} ms)", asked.millis),
+                    ConsultOutcome::Answered => judged(walk, source, asked.millis),
+                };
+                let question =
+                    if asked.question.is_empty() { "–".to_owned() } else { text(cut(&asked.question, 300)) };
+                writeln!(out, "| {source} | {question} | {result} |")
+            }
+        };
+    }
+    out.push('\n');
+}
+
+fn judged(walk: &Walk<'_>, source: Source, millis: u64) -> String {
+    let all = walk.judged.get(&source).copied().unwrap_or_default();
+    let verified = all.iter().filter(|c| c.verdict.is_verified()).count();
+    format!("{} proposal(s), {verified} verified ({millis} ms)", all.len())
+}
+
+/// Where a candidate comes from, for people.
+#[must_use]
+pub fn source_line(judged: &CandidateJudged) -> String {
+    match &judged.candidate.evidence {
+        Evidence::TeamKnowledge { permalink, channel, confirmed, .. } => {
+            let confirmed = if *confirmed { "confirmed" } else { "unconfirmed" };
+            format!("team knowledge, {confirmed} answer in {channel} ({permalink})")
+        }
+        Evidence::PastFix { origin, .. } => format!("past fix, {origin}"),
+        Evidence::Model { model, .. } => format!("model {model}"),
+    }
+}
+
+fn checks(out: &mut String, decided: &Decided) {
+    let Some(first) = decided.chosen.first() else { return };
+    let Verdict::Verified(checks) = &first.verdict else { return };
+    let _ = writeln!(out, "### Checks passed\n");
+    for check in checks {
+        let _ = writeln!(out, "- [x] {check}");
+    }
+    out.push('\n');
+}
+
+fn confidence(out: &mut String, decided: &Decided) {
+    let _ = writeln!(out, "### Confidence {} of 100\n", decided.confidence);
+    for judged in &decided.chosen {
+        let _ = writeln!(out, "From {}:\n", text(&source_line(judged)));
+        for line in judged.scored.iter().flat_map(|s| &s.lines) {
+            let _ = writeln!(out, "- {} → {:.1}", text(&line.reason), line.percent);
+        }
+        out.push('\n');
+    }
+    if decided.chosen.len() > 1 {
+        let _ = writeln!(out, "The whole is as sure as its least sure part.\n");
+    }
+}
+
+fn unhealed(out: &mut String, decided: &Decided) {
+    if decided.unhealed.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "### Not healed here\n");
+    for finding in &decided.unhealed {
+        let _ = writeln!(out, "- {}: {}", text(&finding.headline), text(&finding.reason));
+    }
+    out.push('\n');
+}
+
+fn footer(out: &mut String, head: &RunHead) {
+    let case = head.case.short();
+    let _ = writeln!(
+        out,
+        "---\n\nMerge it, change it, or close it: what you do is learned. A closed proposal never comes back. \
+         To ignore the finding for good, run `codehealer audit ignore {case} --reason \"…\"`, or write \
+         `codehealer: ignore[{}] reason` in a comment on its line. The whole walk: `codehealer audit show {case}`.\n",
+        head.summary.rule
+    );
+}
