@@ -68,6 +68,14 @@ pub enum Step {
     Done,
 }
 
+impl Step {
+    /// Whether the step shows outside of the store: in the repository, in memory, or to people.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        !matches!(self, Self::Consult { .. } | Self::Judge(_) | Self::Decide | Self::Redrive | Self::Done)
+    }
+}
+
 impl<'a> Walk<'a> {
     /// Replays the events of one run, oldest first.
     ///

@@ -30,7 +30,9 @@ pub struct FileScan {
 }
 
 impl FileScan {
-    fn skipped(reason: SkipReason) -> Self {
+    /// The outcome for a file that is not scanned.
+    #[must_use]
+    pub fn skipped(reason: SkipReason) -> Self {
         Self { skipped: Some(reason), ..Self::default() }
     }
 }
@@ -59,6 +61,15 @@ impl Detector {
     #[must_use]
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
+    }
+
+    /// Why a file of this name and size, bytes, is not worth reading; `None` when it is.
+    #[must_use]
+    pub fn refuses(&self, path: &RepoPath, size: u64) -> Option<SkipReason> {
+        let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+        let limit = self.limits.max_bytes;
+        let large = (bytes > limit).then_some(SkipReason::TooLarge { bytes, limit });
+        Language::of(path).is_none().then_some(SkipReason::NoGrammar).or_else(|| skip::vendored(path)).or(large)
     }
 
     /// Scans a file's bytes. Any input ends, within the limits, without a panic.

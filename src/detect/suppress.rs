@@ -4,12 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::lines::LineIndex;
 use crate::model::{Finding, RuleId, Span};
 
 /// A finding that a comment took out, with the comment's reason. The problem is still there: a change that only adds such
 /// a comment heals nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Suppressed {
     pub finding: Finding,
     pub reason: String,

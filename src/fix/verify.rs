@@ -16,7 +16,7 @@ mod secrets;
 mod silence;
 mod text;
 
-pub use detector::{Joined, join, with_detector};
+pub use detector::{Joined, all_findings, join, with_detector};
 pub use findings::check_findings;
 
 /// How large a change may be.

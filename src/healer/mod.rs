@@ -1,1 +1,86 @@
-//! (to be described)
+//! The only code that joins pure decisions to ports: scan, heal, feedback, reconcile.
+//!
+//! One run is healed step by step: replay its events, ask [`crate::decide::Walk::next`] what comes next, do that one
+//! thing through a port, record it, repeat. Every step can be done twice without harm, so a worker may die anywhere.
+
+mod consult;
+mod deliver;
+mod error;
+mod feedback;
+mod heal;
+mod judge;
+mod learn;
+mod lease;
+mod policy;
+mod reconcile;
+mod scan;
+pub mod trail;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::detect::Detector;
+use crate::ports::{Clock, Embedder, ExternalScanner, FixMemory, Forge, Model, Notifier, State, TeamKnowledge};
+
+pub use error::HealError;
+pub use heal::{CaseReport, Progress};
+pub use learn::{HistoricalChange, LearnReport};
+pub use policy::{Policy, PolicyError};
+pub use reconcile::Reconciled;
+pub use scan::{ScanReport, ScanRequest};
+pub use worker::{Observation, Observer, Worker};
+
+/// The services a healer works through. Sources that the operator did not configure are `None`.
+#[derive(Clone)]
+pub struct Ports {
+    pub forge: Arc<dyn Forge>,
+    pub state: Arc<dyn State>,
+    pub team: Option<Arc<dyn TeamKnowledge>>,
+    pub memory: Arc<dyn FixMemory>,
+    pub embedder: Arc<dyn Embedder>,
+    pub model: Option<Arc<dyn Model>>,
+    pub notifier: Arc<dyn Notifier>,
+    pub external: Option<Arc<dyn ExternalScanner>>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Finds, heals and follows up the cases of repositories.
+#[derive(Clone)]
+pub struct Healer {
+    ports: Ports,
+    detector: Arc<Detector>,
+    policy: Policy,
+    /// Name of this worker in leases; each lease adds a number, so that two tasks of one worker are rivals too.
+    worker: String,
+    leases: Arc<AtomicU64>,
+    /// Stops each run before its first effect outside of the store.
+    preview: bool,
+}
+
+impl Healer {
+    #[must_use]
+    pub fn new(ports: Ports, detector: Arc<Detector>, policy: Policy, worker: String) -> Self {
+        Self { ports, detector, policy, worker, leases: Arc::default(), preview: false }
+    }
+
+    #[must_use]
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn next_owner(&self) -> String {
+        format!("{}#{}", self.worker, self.leases.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A healer that decides but delivers nothing.
+    #[must_use]
+    pub fn preview(self) -> Self {
+        Self { preview: true, ..self }
+    }
+}

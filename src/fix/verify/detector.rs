@@ -16,12 +16,16 @@ pub fn with_detector(
     repository: &RepositoryId,
 ) -> Result<VerifiedCandidate, Rejection> {
     let patched = check_edits(input)?;
-    let scan = |text: &str| findings(detector.scan(repository, input.path, text.as_bytes()));
+    let scan = |text: &str| all_findings(detector.scan(repository, input.path, text.as_bytes()));
     let (before, after) = (scan(input.before)?, scan(patched.text())?);
     check_findings(patched, &before, &after)
 }
 
-fn findings(scan: FileScan) -> Result<Vec<Finding>, Rejection> {
+/// The findings of a whole file, suppressed ones included: they are still there.
+///
+/// # Errors
+/// `CouldNotCheck` when the detector did not read the whole file.
+pub fn all_findings(scan: FileScan) -> Result<Vec<Finding>, Rejection> {
     let partial = match (&scan.skipped, &scan.cut_off) {
         (None | Some(SkipReason::NoGrammar), None) => None,
         (Some(reason), _) => Some(format!("the detector does not read the file: {reason}")),

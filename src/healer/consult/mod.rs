@@ -1,0 +1,108 @@
+//! Asking one source: raw material through its port, candidates by pure code, and what it cost.
+
+mod model;
+mod past_fix;
+mod team;
+
+use super::heal::replay;
+use super::judge::Base;
+use super::lease::Leased;
+use super::{HealError, Healer};
+use crate::detect::redact::redact;
+use crate::model::{Candidate, ConsultOutcome, Consultation, EventKind, Finding, Fingerprint, Source};
+
+/// What asking a source brought, before it is recorded.
+#[derive(Default)]
+pub(super) struct Answer {
+    pub question: String,
+    pub answers: Vec<String>,
+    pub candidates: Vec<(Fingerprint, Candidate)>,
+    pub context: Vec<String>,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+}
+
+/// What a source is asked about.
+pub(super) struct Question<'a> {
+    pub base: &'a Base,
+    pub findings: Vec<&'a Finding>,
+    /// Text that earlier sources found.
+    pub context: Vec<&'a str>,
+}
+
+impl Healer {
+    /// Asks a source about findings. A source that cannot be asked is an answer too, and is recorded as such.
+    pub(super) async fn consult(
+        &self,
+        leased: &mut Leased,
+        source: Source,
+        findings: &[Fingerprint],
+    ) -> Result<EventKind, HealError> {
+        if !self.is_configured(source) {
+            return Ok(EventKind::Consulted(skipped(source)));
+        }
+        // A model may take longer than what is left of the lease.
+        self.prolong(leased).await?;
+        let walk = replay(leased)?;
+        let base = self.base(leased, &walk).await?;
+        let question = Question {
+            base: &base,
+            findings: walk.findings.iter().filter(|f| findings.contains(&f.fingerprint)).collect(),
+            context: walk.consulted.iter().flat_map(|c| c.context.iter().map(String::as_str)).collect(),
+        };
+        let begun = self.ports.clock.now();
+        let asked = match source {
+            Source::TeamKnowledge => self.ask_team(&question).await,
+            Source::PastFix => self.ask_past_fixes(&question).await,
+            Source::Model => self.ask_model(&question).await,
+        };
+        let millis = self.ports.clock.now().saturating_sub(begun);
+        Ok(EventKind::Consulted(match asked {
+            Ok(answer) => answered(source, answer, millis),
+            Err(error) => Consultation {
+                outcome: ConsultOutcome::Unavailable { error: redact(&error.chain()).into_owned() },
+                millis,
+                ..skipped(source)
+            },
+        }))
+    }
+
+    fn is_configured(&self, source: Source) -> bool {
+        match source {
+            Source::TeamKnowledge => self.ports.team.is_some(),
+            Source::PastFix => true,
+            Source::Model => self.ports.model.is_some(),
+        }
+    }
+}
+
+fn skipped(source: Source) -> Consultation {
+    Consultation {
+        source,
+        outcome: ConsultOutcome::NotConfigured,
+        question: String::new(),
+        answers: Vec::new(),
+        candidates: Vec::new(),
+        context: Vec::new(),
+        millis: 0,
+        input_tokens: 0,
+        output_tokens: 0,
+    }
+}
+
+/// Everything a source said is hostile: secrets go before it is recorded.
+fn answered(source: Source, answer: Answer, millis: u64) -> Consultation {
+    let outcome = if answer.candidates.is_empty() { ConsultOutcome::NothingFound } else { ConsultOutcome::Answered };
+    let clean = |text: String| redact(&text).into_owned();
+    Consultation {
+        source,
+        outcome,
+        question: clean(answer.question),
+        answers: answer.answers.into_iter().map(clean).collect(),
+        candidates: answer.candidates,
+        context: answer.context.into_iter().map(clean).collect(),
+        millis,
+        input_tokens: answer.input_tokens,
+        output_tokens: answer.output_tokens,
+    }
+}

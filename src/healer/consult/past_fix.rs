@@ -1,0 +1,144 @@
+//! Asking memory: fixes curated with the rule, then remembered fixes of the same rule, nearest first.
+
+use super::{Answer, Question};
+use crate::fix::pattern::{Proposal, Request, propose};
+use crate::fix::{curated, imports};
+use crate::healer::Healer;
+use crate::model::{Candidate, Edit, Evidence, Finding, Language, PastFix, Provenance, RuleId, TrackRecord};
+use crate::ports::{FixQuery, PortError};
+
+/// Remembered fixes compared with one finding: the nearest are donors, all of them witnesses for or against.
+const NEIGHBOURS: usize = 40;
+/// Donors of patterns.
+const DONORS: usize = 10;
+
+impl Healer {
+    pub(super) async fn ask_past_fixes(&self, question: &Question<'_>) -> Result<Answer, PortError> {
+        let mut answer = Answer { question: describe(question), ..Answer::default() };
+        let Some(language) = question.base.language else {
+            answer.answers.push("no grammar reads this language, so no learned edit can be matched".to_owned());
+            return Ok(answer);
+        };
+        for finding in &question.findings {
+            let near = self.nearest(question, language, finding).await?;
+            self.candidates(question, (language, finding), &near, &mut answer);
+        }
+        Ok(answer)
+    }
+
+    fn candidates(
+        &self,
+        question: &Question<'_>,
+        (language, finding): (Language, &Finding),
+        near: &[(PastFix, f64)],
+        answer: &mut Answer,
+    ) {
+        let base = question.base;
+        let place = finding.fingerprint.short();
+        let record = rule_record(near, &finding.rule.id);
+        match curated::candidates(self.detector.rules(), finding, &base.text, record) {
+            Ok(candidates) => {
+                for candidate in candidates {
+                    answer.answers.push(format!("{place}: {} (curated with the rule)", candidate.title));
+                    answer.candidates.push((finding.fingerprint.clone(), candidate));
+                }
+            }
+            Err(error) => answer.answers.push(format!("{place}: the rule's fixes are broken: {error}")),
+        }
+        let donors = near.get(..DONORS.min(near.len())).unwrap_or_default();
+        let witnesses: Vec<PastFix> = near.iter().skip(donors.len()).map(|(fix, _)| fix.clone()).collect();
+        let request = Request {
+            language,
+            text: &base.text,
+            finding: finding.span,
+            repository: &base.repository.name,
+            similar: donors,
+            same_rule: &witnesses,
+        };
+        for proposal in propose(&request) {
+            let origin =
+                near.iter().find(|(fix, _)| fix.id == proposal.fix).map_or_else(String::new, |(f, _)| origin(f));
+            answer.answers.push(format!("{place}: {}", said(&proposal, &origin)));
+            let mut edits: Vec<Edit> = proposal
+                .application
+                .edits
+                .iter()
+                .map(|e| Edit { path: base.path.clone(), span: e.span, text: e.text.clone() })
+                .collect();
+            edits.extend(imports::insert(language, &base.path, &base.text, &proposal.imports));
+            let evidence = evidence(proposal, origin, record);
+            let candidate = Candidate { title: finding.rule.hint.clone(), edits, evidence };
+            answer.candidates.push((finding.fingerprint.clone(), candidate));
+        }
+    }
+
+    async fn nearest(
+        &self,
+        question: &Question<'_>,
+        language: Language,
+        finding: &Finding,
+    ) -> Result<Vec<(PastFix, f64)>, PortError> {
+        let embedder = &self.ports.embedder;
+        let query = FixQuery {
+            organisation: question.base.repository.organisation.clone(),
+            private: question.base.repository.private,
+            repository: question.base.repository.name.clone(),
+            language,
+            rule: finding.rule.id.clone(),
+            vector: embedder.embed(language, &question.base.text, finding.span).await?,
+            embedder: embedder.id().to_owned(),
+            limit: NEIGHBOURS,
+        };
+        self.ports.memory.nearest(&query).await
+    }
+}
+
+fn describe(question: &Question<'_>) -> String {
+    let rule = question.findings.first().map_or("", |f| f.rule.id.as_str());
+    format!("fixes of {rule} nearest to {} place(s) in {}", question.findings.len(), question.base.path)
+}
+
+/// Where a remembered fix came from, for people.
+fn origin(fix: &PastFix) -> String {
+    let short = |commit: &str| commit.chars().take(12).collect::<String>();
+    match &fix.provenance {
+        Provenance::Curated => "curated with the rule".to_owned(),
+        Provenance::Merged { pull_request, .. } => format!("merged in {} ({pull_request})", fix.repository),
+        Provenance::Mined { commit } => format!("commit {} in {}", short(commit), fix.repository),
+        Provenance::Team { permalink } => format!("an answer of the team ({permalink})"),
+        Provenance::Proposed { .. } => format!("proposed before in {}, not reviewed", fix.repository),
+        Provenance::Imported => "an imported file".to_owned(),
+    }
+}
+
+/// Reviewed outcomes of all remembered fixes of the rule together.
+fn rule_record(near: &[(PastFix, f64)], rule: &RuleId) -> TrackRecord {
+    near.iter().filter(|(fix, _)| fix.rule == *rule).fold(TrackRecord::default(), |sum, (fix, _)| TrackRecord {
+        accepted: sum.accepted + fix.record.accepted,
+        rejected: sum.rejected + fix.record.rejected,
+        reverted: sum.reverted + fix.record.reverted,
+    })
+}
+
+fn said(proposal: &Proposal, origin: &str) -> String {
+    let Proposal { similarity, agreement, donors, .. } = proposal;
+    let (supports, against) = (agreement.supports, agreement.contradictions);
+    format!(
+        "{origin}: similarity {similarity:.2}, {donors} fix(es) give this edit, {supports:.0} for it and {against:.0} against"
+    )
+}
+
+fn evidence(proposal: Proposal, origin: String, record: TrackRecord) -> Evidence {
+    Evidence::PastFix {
+        fix: proposal.fix,
+        origin,
+        provenance: proposal.provenance,
+        level: proposal.level,
+        similarity: proposal.similarity,
+        supports: proposal.agreement.supports,
+        contradictions: proposal.agreement.contradictions,
+        record,
+        foreign_tokens: proposal.foreign_tokens,
+        donors: proposal.donors,
+    }
+}

@@ -1,0 +1,179 @@
+//! Delivery: branch, pull request, notice. Each is found again by its natural name before it is made.
+
+use std::collections::BTreeMap;
+
+use super::heal::replay;
+use super::lease::Leased;
+use super::{HealError, Healer};
+use crate::decide::Walk;
+use crate::fix::edit;
+use crate::model::{CommitId, Decided, Decision, Edit, EventKind, RepoPath};
+use crate::ports::{BranchOutcome, BranchPlan, ErrorKind, Notice, PortError, PullRequestPlan};
+use crate::report::{notice, pull_request};
+use crate::state::Write;
+use crate::state::run::{FindingRecord, FindingStatus};
+
+/// Old and new content of each file that a decision changes.
+pub(super) type FileChanges = BTreeMap<RepoPath, (String, String)>;
+
+impl Healer {
+    /// Makes the branch, or adopts the one that an earlier attempt made. A file that changed meanwhile supersedes the run.
+    pub(super) async fn branch(&self, leased: &Leased) -> Result<EventKind, HealError> {
+        let walk = replay(leased)?;
+        let summary = &leased.head.summary;
+        let name = leased.head.case.branch(&summary.rule, leased.head.generation);
+        let Some(decided) = walk.decided else { return Err(missing("the decision").into()) };
+        if let Some(reason) = self.moved_on(leased, &walk).await? {
+            return Ok(EventKind::Superseded { reason });
+        }
+        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let files = changes.iter().map(|(path, (_, after))| (path.clone(), after.clone().into_bytes())).collect();
+        let plan = BranchPlan {
+            name: name.clone(),
+            parent: walk.commit.clone(),
+            files,
+            message: pull_request::commit_message(&leased.head, decided),
+            at: walk.detected_at,
+        };
+        Ok(match self.ports.forge.ensure_branch(&summary.repository, &plan).await? {
+            BranchOutcome::Created(commit) => EventKind::Branched { branch: name, commit, adopted: false },
+            BranchOutcome::Adopted(commit) => EventKind::Branched { branch: name, commit, adopted: true },
+            BranchOutcome::Foreign(tip) => EventKind::BranchRefused {
+                reason: format!("{name} exists with somebody else's commit {}; it was left as it is", tip.short()),
+                branch: name,
+            },
+        })
+    }
+
+    /// Why the decision no longer fits: the file's content at the branch head is not the one that was judged.
+    async fn moved_on(&self, leased: &Leased, walk: &Walk<'_>) -> Result<Option<String>, HealError> {
+        let summary = &leased.head.summary;
+        if !walk.reference.starts_with("refs/") {
+            return Ok(None);
+        }
+        let Some(head) = self.ports.forge.head(&summary.repository, walk.reference).await? else {
+            return Ok(Some(format!("{} no longer exists", walk.reference)));
+        };
+        if head == *walk.commit {
+            return Ok(None);
+        }
+        let file = self.ports.forge.read(&summary.repository, &head, &summary.path).await?;
+        match file {
+            Some(file) if file.blob.as_str() == walk.blob => Ok(None),
+            Some(_) => Ok(Some(format!("{} changed at {} before the fix was delivered", summary.path, head.short()))),
+            None => Ok(Some(format!("{} is gone at {}", summary.path, head.short()))),
+        }
+    }
+
+    /// The decision's edits applied to the pinned commit.
+    pub(super) async fn file_changes(
+        &self,
+        leased: &Leased,
+        commit: &CommitId,
+        edits: &[Edit],
+    ) -> Result<FileChanges, HealError> {
+        let repository = &leased.head.summary.repository;
+        let mut by_file: BTreeMap<RepoPath, Vec<Edit>> = BTreeMap::new();
+        for edit in edits {
+            by_file.entry(edit.path.clone()).or_default().push(edit.clone());
+        }
+        let mut changes = FileChanges::new();
+        for (path, edits) in by_file {
+            let file = self.ports.forge.read(repository, commit, &path).await?.ok_or_else(|| missing(path.as_str()))?;
+            let before = String::from_utf8(file.bytes).map_err(|_| missing(path.as_str()))?;
+            let after = edit::apply(&before, &edits).map_err(|error| {
+                PortError::new("forge", format!("apply the decided edits to {path}"), ErrorKind::Malformed)
+                    .caused_by(error)
+            })?;
+            changes.insert(path, (before, after));
+        }
+        Ok(changes)
+    }
+
+    /// Opens the pull request, or adopts the one that is there.
+    pub(super) async fn propose(&self, leased: &Leased) -> Result<EventKind, HealError> {
+        let walk = replay(leased)?;
+        let summary = &leased.head.summary;
+        let (Some(decided), Some((branch, _))) = (walk.decided, walk.branch) else {
+            return Err(missing("the decision and its branch").into());
+        };
+        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let draft = decided.decision == Decision::Draft;
+        let plan = PullRequestPlan {
+            branch: branch.to_owned(),
+            base: short(&summary.reference).to_owned(),
+            title: pull_request::title(&leased.head, decided),
+            body: pull_request::body(&leased.head, &walk, decided, &changes),
+            draft,
+        };
+        let (request, adopted) = self.ports.forge.ensure_pull_request(&summary.repository, &plan).await?;
+        Ok(EventKind::Proposed { url: request.url, draft: request.draft, adopted })
+    }
+
+    /// Tells people, once.
+    pub(super) async fn notify(&self, leased: &Leased) -> Result<EventKind, HealError> {
+        let walk = replay(leased)?;
+        let edits = walk.decided.map(|d| d.edits.as_slice()).unwrap_or_default();
+        let changes = self.file_changes(leased, walk.commit, edits).await?;
+        let notice = notice::of_walk(&leased.head, &walk, &changes);
+        let reference = self.ports.notifier.ensure_notice(&notice).await?;
+        Ok(EventKind::Notified { reference })
+    }
+
+    /// Tells a senior that a run failed. The run has ended, so a notice that cannot be sent is only logged.
+    pub(super) async fn notify_failure(&self, leased: &Leased, reason: &str) -> Result<(), HealError> {
+        let notice: Notice = notice::of_failure(&leased.head, reason);
+        if let Err(error) = self.ports.notifier.ensure_notice(&notice).await {
+            tracing::warn!(case = leased.head.case.short(), error = error.chain(), "the failure notice was not sent");
+        }
+        Ok(())
+    }
+
+    /// What an event means for the records of the run's findings.
+    pub(super) async fn finding_updates(&self, leased: &Leased, kind: &EventKind) -> Result<Vec<Write>, HealError> {
+        let status = match kind {
+            EventKind::Decided(decided) => return Ok(self.escalated_findings(leased, decided)),
+            EventKind::BranchRefused { .. } => FindingStatus::Escalated,
+            _ => return Ok(Vec::new()),
+        };
+        let walk = replay(leased)?;
+        let records: Vec<FindingRecord> =
+            walk.findings.iter().map(|f| self.finding_record(leased, &walk, f, status)).collect();
+        Ok(Self::finding_writes(&leased.head.case, &records))
+    }
+
+    /// Findings that people are told of instead of getting a fix.
+    fn escalated_findings(&self, leased: &Leased, decided: &Decided) -> Vec<Write> {
+        let Ok(walk) = replay(leased) else { return Vec::new() };
+        let all = decided.decision == Decision::Escalate;
+        let told = |f: &&crate::model::Finding| all || decided.unhealed.iter().any(|u| u.fingerprint == f.fingerprint);
+        let records: Vec<FindingRecord> = walk
+            .findings
+            .iter()
+            .filter(told)
+            .map(|f| self.finding_record(leased, &walk, f, FindingStatus::Escalated))
+            .collect();
+        Self::finding_writes(&leased.head.case, &records)
+    }
+
+    pub(super) fn finding_record(
+        &self,
+        leased: &Leased,
+        walk: &Walk<'_>,
+        finding: &crate::model::Finding,
+        status: FindingStatus,
+    ) -> FindingRecord {
+        let now = self.ports.clock.now();
+        let open = crate::state::run::open_finding(finding, leased.head.generation, walk.blob, now);
+        FindingRecord { status, ..open }
+    }
+}
+
+/// A branch's name without `refs/heads/`; a commit id as it is.
+pub(super) fn short(reference: &str) -> &str {
+    reference.strip_prefix("refs/heads/").unwrap_or(reference)
+}
+
+fn missing(what: &str) -> PortError {
+    PortError::new("forge", format!("deliver: {what} is missing"), ErrorKind::Missing)
+}

@@ -1,0 +1,39 @@
+//! What can stop the healer, and whether trying again may help.
+
+use crate::decide::{IllegalStep, ReplayError};
+use crate::model::CaseId;
+use crate::ports::{ErrorKind, PortError};
+
+/// Work on a case, a push or a repository could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum HealError {
+    #[error(transparent)]
+    Port(#[from] PortError),
+    #[error("case {case}: the audit trail cannot be replayed; run `codehealer audit verify`")]
+    Replay { case: CaseId, source: ReplayError },
+    #[error(transparent)]
+    Illegal(#[from] IllegalStep),
+    #[error("stored record {key} cannot be read; it was written by another version or altered")]
+    Record { key: String, source: serde_json::Error },
+    #[error("case {0} is not known; `codehealer audit list` shows the known ones")]
+    UnknownCase(CaseId),
+    #[error(transparent)]
+    Policy(#[from] super::PolicyError),
+    /// Another worker took over; its work stands and ours is dropped.
+    #[error("case {0} was taken over by another worker")]
+    TakenOver(CaseId),
+}
+
+impl HealError {
+    /// Whether the same work may succeed later without anybody acting.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Port(error) => {
+                matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_) | ErrorKind::Conflict)
+            }
+            Self::TakenOver(_) => true,
+            _ => false,
+        }
+    }
+}

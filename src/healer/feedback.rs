@@ -1,0 +1,164 @@
+//! What people did with our proposals: merged, closed, ignored. It changes memory, suppressions and the case's outcome.
+
+use super::deliver::short;
+use super::heal::replay;
+use super::lease::{LeaseOutcome, Leased};
+use super::{HealError, Healer, trail};
+use crate::model::{
+    CaseId, CaseOutcome, CommitId, Decided, EventKind, Feedback, Fingerprint, Provenance, Repository, RunState,
+    TrackRecord,
+};
+use crate::ports::{PullRequest, PullRequestState};
+use crate::state::run::{FindingRecord, FindingStatus, RunHead};
+
+impl Healer {
+    /// Looks at every open pull request of a repository and takes in what people did with it. Returns the cases that changed.
+    ///
+    /// # Errors
+    /// When the forge or the store cannot be asked.
+    pub async fn follow_up(&self, repository: &Repository) -> Result<Vec<CaseId>, HealError> {
+        let mut changed = Vec::new();
+        for head in self.waiting_runs(repository).await? {
+            let branch = head.case.branch(&head.summary.rule, head.generation);
+            let forge = &self.ports.forge;
+            let found = forge.find_pull_request(repository, &branch, short(&head.summary.reference)).await?;
+            let Some(request) = found.filter(|r| r.state != PullRequestState::Open) else { continue };
+            if self.take_feedback(&head, &request).await? {
+                changed.push(head.case);
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn waiting_runs(&self, repository: &Repository) -> Result<Vec<RunHead>, HealError> {
+        let waits = |run: &RunHead| {
+            let open = run.summary.outcome == CaseOutcome::Open && run.summary.pull_request.is_some();
+            open && run.state == RunState::Done
+        };
+        Ok(self.runs_of(repository).await?.into_iter().filter(waits).collect())
+    }
+
+    async fn take_feedback(&self, head: &RunHead, request: &PullRequest) -> Result<bool, HealError> {
+        let LeaseOutcome::Taken(mut leased) = self.lease(&head.case, head.generation).await? else { return Ok(false) };
+        let outcome = match (&request.state, &request.merge_commit) {
+            (PullRequestState::Merged, commit) => self.merged(&mut leased, commit.as_ref()).await,
+            _ => self.closed(&mut leased).await,
+        };
+        self.release(&leased, None).await?;
+        outcome.map(|()| true)
+    }
+
+    /// Merged: the fix, as people merged it, becomes trusted memory.
+    async fn merged(&self, leased: &mut Leased, commit: Option<&CommitId>) -> Result<(), HealError> {
+        let walk = replay(leased)?;
+        let commit = commit.cloned().unwrap_or_else(|| walk.commit.clone());
+        let amended = match walk.decided {
+            Some(decided) => self.learn_merged(leased, decided, &commit).await?,
+            None => false,
+        };
+        let records = self.records(leased, |_| true, FindingStatus::Healed, None)?;
+        let kind = EventKind::Feedback(Feedback::Merged { commit, amended });
+        self.append_with(leased, kind, Self::finding_writes(&leased.head.case.clone(), &records)).await
+    }
+
+    /// Remembers the merged fix; true when people changed it before they merged.
+    async fn learn_merged(&self, leased: &Leased, decided: &Decided, commit: &CommitId) -> Result<bool, HealError> {
+        let walk = replay(leased)?;
+        let summary = &leased.head.summary;
+        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let Some((before, proposed)) = changes.get(&summary.path) else { return Ok(false) };
+        let merged = self.ports.forge.read(&summary.repository, commit, &summary.path).await?;
+        let merged = merged.and_then(|file| String::from_utf8(file.bytes).ok());
+        // When other work landed in the same file, what is ours cannot be told apart; the proposal stands for it.
+        let after = merged.filter(|text| crate::fix::diff::changed_lines(proposed, text) <= AMENDED_LINES);
+        let amended = after.as_ref().is_some_and(|text| text != proposed);
+        let provenance = Provenance::Merged {
+            pull_request: summary.pull_request.clone().unwrap_or_default(),
+            commit: commit.to_string(),
+        };
+        let texts = super::learn::Texts { before, after: after.as_deref().unwrap_or(proposed) };
+        if let Ok(mut fix) = self.past_fix(leased, &walk, decided, (texts, provenance)).await? {
+            fix.record = TrackRecord { accepted: 1, ..TrackRecord::default() };
+            self.ports.memory.remember(&fix).await?;
+        }
+        Ok(amended)
+    }
+
+    /// Closed unmerged: its findings are never proposed again, and the edit loses trust.
+    async fn closed(&self, leased: &mut Leased) -> Result<(), HealError> {
+        let walk = replay(leased)?;
+        if let Some(decided) = walk.decided {
+            let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+            if let Some((before, after)) = changes.get(&leased.head.summary.path) {
+                let provenance = Provenance::Proposed { case: leased.head.case.to_string() };
+                let texts = super::learn::Texts { before, after };
+                if let Ok(mut fix) = self.past_fix(leased, &walk, decided, (texts, provenance)).await? {
+                    fix.record = TrackRecord { rejected: 1, ..TrackRecord::default() };
+                    self.ports.memory.remember(&fix).await?;
+                }
+            }
+        }
+        let reason = "its pull request was closed without merging".to_owned();
+        let records = self.records(leased, |_| true, FindingStatus::Suppressed, Some(reason))?;
+        let kind = EventKind::Feedback(Feedback::Closed);
+        self.append_with(leased, kind, Self::finding_writes(&leased.head.case.clone(), &records)).await
+    }
+
+    /// Ignores one finding of a case for good, or all of them.
+    ///
+    /// # Errors
+    /// When the case is not known, is being worked on, or the store cannot be asked.
+    pub async fn ignore(
+        &self,
+        case: &CaseId,
+        finding: Option<&Fingerprint>,
+        by: &str,
+        reason: &str,
+    ) -> Result<usize, HealError> {
+        let head = trail::case_head(&*self.ports.state, case).await?;
+        let generation = head.map(|h| h.generation).ok_or_else(|| HealError::UnknownCase(case.clone()))?;
+        let LeaseOutcome::Taken(mut leased) = self.lease(case, generation).await? else {
+            return Err(HealError::TakenOver(case.clone()));
+        };
+        let done = self.ignore_leased(&mut leased, finding, by, reason).await;
+        self.release(&leased, None).await?;
+        done
+    }
+
+    async fn ignore_leased(
+        &self,
+        leased: &mut Leased,
+        finding: Option<&Fingerprint>,
+        by: &str,
+        reason: &str,
+    ) -> Result<usize, HealError> {
+        let wanted = |f: &Fingerprint| finding.is_none_or(|wanted| wanted == f);
+        let records = self.records(leased, wanted, FindingStatus::Suppressed, Some(format!("{reason} ({by})")))?;
+        let writes = Self::finding_writes(&leased.head.case.clone(), &records);
+        let kind = if matches!(leased.head.state, RunState::Detected | RunState::Decided | RunState::Deferred) {
+            let fingerprints = records.iter().map(|r| r.fingerprint.clone()).collect();
+            EventKind::Suppressed { fingerprints, reason: reason.to_owned() }
+        } else {
+            EventKind::Feedback(Feedback::Ignored { by: by.to_owned(), reason: reason.to_owned() })
+        };
+        self.append_with(leased, kind, writes).await?;
+        Ok(records.len())
+    }
+
+    fn records(
+        &self,
+        leased: &Leased,
+        wanted: impl Fn(&Fingerprint) -> bool,
+        status: FindingStatus,
+        reason: Option<String>,
+    ) -> Result<Vec<FindingRecord>, HealError> {
+        let walk = replay(leased)?;
+        let findings = walk.findings.iter().filter(|f| wanted(&f.fingerprint));
+        Ok(findings
+            .map(|f| FindingRecord { reason: reason.clone(), ..self.finding_record(leased, &walk, f, status) })
+            .collect())
+    }
+}
+
+/// A merged file that differs from the proposal by at most this many lines was amended; beyond, other work is in it.
+const AMENDED_LINES: usize = 20;

@@ -1,0 +1,197 @@
+//! Healing one case: take its lease, replay, do the next step, record it, until nothing remains.
+
+use super::lease::{LeaseOutcome, Leased};
+use super::{HealError, Healer, trail};
+use crate::decide::{Step, Walk};
+use crate::fix::diff;
+use crate::model::{CaseId, Decided, EventKind, Generation, RunState, Source, UnixMillis};
+use crate::ports::{ErrorKind, PortError};
+use crate::state::run::{RunHead, Summary};
+
+/// How a run stands after it was worked on.
+#[derive(Debug, Clone)]
+pub struct CaseReport {
+    pub case: CaseId,
+    pub generation: Generation,
+    pub state: RunState,
+    pub summary: Summary,
+    pub decided: Option<Decided>,
+    /// The decided change as a unified diff.
+    pub diff: Option<String>,
+    /// The generation in which a superseded run's findings are judged anew.
+    pub anew: Option<Generation>,
+    /// Set when another worker holds the lease: nothing was done here.
+    pub busy_until: Option<UnixMillis>,
+}
+
+/// Told of each step as it begins; for progress on a terminal.
+pub type Progress<'a> = &'a (dyn Fn(&Step) + Send + Sync);
+
+impl Healer {
+    /// Works on a run until it ends, waits for something, or belongs to another worker. Doing it again does nothing twice.
+    ///
+    /// # Errors
+    /// When a port fails; what was recorded stays, and the next call goes on from there.
+    pub async fn heal(
+        &self,
+        case: &CaseId,
+        generation: Generation,
+        progress: Progress<'_>,
+    ) -> Result<CaseReport, HealError> {
+        let mut leased = match self.lease(case, generation).await? {
+            LeaseOutcome::Taken(leased) => leased,
+            LeaseOutcome::Busy { until } => return self.busy(case, generation, until).await,
+        };
+        let outcome = self.walk(&mut leased, progress).await;
+        let outcome = match outcome {
+            Err(error) if self.is_final(&leased, &error) => self.fail(&mut leased, &error).await,
+            other => other,
+        };
+        if matches!(outcome, Err(HealError::TakenOver(_))) {
+            return outcome.and_then(|()| Err(HealError::TakenOver(case.clone())));
+        }
+        let anew = match (&outcome, leased.head.state) {
+            (Ok(()), RunState::Superseded) => self.judge_anew(&leased).await,
+            _ => Ok(None),
+        };
+        let due = if anew.is_ok() { self.due(&leased) } else { Some(self.ports.clock.now()) };
+        self.release(&leased, due).await?;
+        outcome?;
+        let diff = self.diff(&leased).await?;
+        Ok(CaseReport { anew: anew?, diff, ..report(&leased) })
+    }
+
+    async fn walk(&self, leased: &mut Leased, progress: Progress<'_>) -> Result<(), HealError> {
+        loop {
+            let walk = replay(leased)?;
+            let step = walk.next(&self.policy.thresholds, self.ports.clock.now());
+            if step == Step::Done {
+                return Ok(());
+            }
+            if self.preview && step.has_effects() {
+                return Ok(());
+            }
+            progress(&step);
+            self.take_step(leased, &step).await?;
+            if step == Step::Defer {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn take_step(&self, leased: &mut Leased, step: &Step) -> Result<(), HealError> {
+        let kind = match step {
+            Step::Consult { source, findings } => self.consult(leased, *source, findings).await?,
+            Step::Judge(source) => self.judge(leased, *source).await?,
+            Step::Decide => self.decide(leased).await?,
+            Step::Defer => self.deferral(leased),
+            Step::Redrive => EventKind::Redriven { reason: "its time to be tried again has come".to_owned() },
+            Step::Branch => self.branch(leased).await?,
+            Step::Propose => self.propose(leased).await?,
+            Step::PrepareNotice => EventKind::Notifying,
+            Step::Notify => self.notify(leased).await?,
+            Step::Learn => self.remember_proposal(leased).await?,
+            Step::Done => return Ok(()),
+        };
+        let further = self.finding_updates(leased, &kind).await?;
+        self.append_with(leased, kind, further).await
+    }
+
+    async fn diff(&self, leased: &Leased) -> Result<Option<String>, HealError> {
+        let walk = replay(leased)?;
+        let Some(decided) = walk.decided.filter(|d| !d.edits.is_empty()) else { return Ok(None) };
+        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        Ok(Some(changes.iter().map(|(path, (before, after))| diff::unified(path, before, after)).collect()))
+    }
+
+    fn deferral(&self, leased: &Leased) -> EventKind {
+        let down: Vec<String> = Source::ORDER
+            .iter()
+            .filter(|source| {
+                leased.events.iter().any(|e| match &e.kind {
+                    EventKind::Consulted(c) => c.source == **source && c.is_unavailable(),
+                    _ => false,
+                })
+            })
+            .map(ToString::to_string)
+            .collect();
+        EventKind::Deferred {
+            reason: format!(
+                "{} could not be asked, and without it this would only be an escalation",
+                down.join(" and ")
+            ),
+            until: self.ports.clock.now() + trail::millis(self.policy.defer),
+        }
+    }
+
+    /// When the run wants attention next: a deferred one at its time, an unfinished one after a pause, an ended one never.
+    fn due(&self, leased: &Leased) -> Option<UnixMillis> {
+        if leased.head.state.is_terminal() {
+            return None;
+        }
+        match leased.events.last().map(|e| &e.kind) {
+            Some(EventKind::Deferred { until, .. }) => Some(*until),
+            _ => Some(self.ports.clock.now() + trail::millis(self.policy.lease)),
+        }
+    }
+
+    /// Errors that nobody's waiting will mend, and runs that were tried too often, end the run.
+    fn is_final(&self, leased: &Leased, error: &HealError) -> bool {
+        match error {
+            HealError::TakenOver(_) | HealError::Replay { .. } => false,
+            HealError::Port(PortError { kind: ErrorKind::Throttled(_), .. }) => false,
+            error if error.is_transient() => leased.head.attempts >= self.policy.max_attempts,
+            _ => true,
+        }
+    }
+
+    async fn fail(&self, leased: &mut Leased, error: &HealError) -> Result<(), HealError> {
+        let reason = error_chain(error);
+        self.append(leased, EventKind::Failed { reason: reason.clone() }).await?;
+        self.notify_failure(leased, &reason).await
+    }
+
+    async fn busy(&self, case: &CaseId, generation: Generation, until: UnixMillis) -> Result<CaseReport, HealError> {
+        let head = trail::run_head(&*self.ports.state, case, generation).await?;
+        let head = head.ok_or_else(|| HealError::UnknownCase(case.clone()))?;
+        Ok(CaseReport { busy_until: Some(until), ..from_head(&head, None) })
+    }
+}
+
+/// The walk of a leased run.
+pub(super) fn replay(leased: &Leased) -> Result<Walk<'_>, HealError> {
+    Walk::replay(&leased.events).map_err(|source| HealError::Replay { case: leased.head.case.clone(), source })
+}
+
+fn report(leased: &Leased) -> CaseReport {
+    let decided = leased.events.iter().rev().find_map(|e| match &e.kind {
+        EventKind::Decided(decided) => Some((**decided).clone()),
+        _ => None,
+    });
+    from_head(&leased.head, decided)
+}
+
+fn from_head(head: &RunHead, decided: Option<Decided>) -> CaseReport {
+    CaseReport {
+        case: head.case.clone(),
+        generation: head.generation,
+        state: head.state,
+        summary: head.summary.clone(),
+        decided,
+        diff: None,
+        anew: None,
+        busy_until: None,
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,241 @@
+//! Turning proposals, merged fixes and a repository's own history into remembered fixes.
+
+use super::heal::replay;
+use super::lease::Leased;
+use super::{HealError, Healer};
+use crate::decide::Walk;
+use crate::detect;
+use crate::fix::learn::{self, LearnInput, Learned};
+use crate::fix::{diff, edit};
+use crate::model::{
+    AuthorKind, CandidateJudged, Confidence, Decided, Decision, EventKind, Finding, FixId, Language, PastFix,
+    Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
+};
+
+/// A file before and after a fix.
+#[derive(Clone, Copy)]
+pub(super) struct Texts<'a> {
+    pub before: &'a str,
+    pub after: &'a str,
+}
+
+impl Healer {
+    /// Remembers what was proposed, without weight until people have judged it.
+    pub(super) async fn remember_proposal(&self, leased: &Leased) -> Result<EventKind, HealError> {
+        let walk = replay(leased)?;
+        let nothing = |detail: &str| EventKind::Learned { fix: None, detail: detail.to_owned() };
+        let Some(decided) = walk.decided.filter(|d| d.decision != Decision::Escalate) else {
+            return Ok(nothing("nothing was proposed"));
+        };
+        if walk.branch.is_none() {
+            return Ok(nothing("nothing was delivered"));
+        }
+        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let Some((before, after)) = changes.get(&leased.head.summary.path) else {
+            return Ok(nothing("the change is in another file"));
+        };
+        let provenance = Provenance::Proposed { case: leased.head.case.to_string() };
+        match self.past_fix(leased, &walk, decided, (Texts { before, after }, provenance)).await? {
+            Ok(fix) => {
+                self.ports.memory.remember(&fix).await?;
+                let detail = "remembered as proposed; it counts once people merge it".to_owned();
+                Ok(EventKind::Learned { fix: Some(fix.id.0), detail })
+            }
+            Err(refusal) => Ok(nothing(&refusal)),
+        }
+    }
+
+    /// The remembered fix that a run makes: one a run, whatever becomes of it. The inner error says why nothing can be learned.
+    pub(super) async fn past_fix(
+        &self,
+        leased: &Leased,
+        walk: &Walk<'_>,
+        decided: &Decided,
+        (texts, provenance): (Texts<'_>, Provenance),
+    ) -> Result<Result<PastFix, String>, HealError> {
+        let Some(chosen) = decided.chosen.first() else { return Ok(Err("no candidate was chosen".to_owned())) };
+        let Some(finding) = walk.findings.iter().find(|f| f.fingerprint == chosen.finding) else {
+            return Ok(Err("the chosen finding is not in the trail".to_owned()));
+        };
+        let summary = &leased.head.summary;
+        let generation = leased.head.generation.0.to_be_bytes();
+        let id = FixId(sha256_hex(&[b"run", leased.head.case.as_str().as_bytes(), &generation]));
+        let origin = Origin {
+            repository: &summary.repository,
+            path: &summary.path,
+            provenance,
+            author: AuthorKind::Unknown,
+            created: walk.detected_at,
+        };
+        let alone = alone(texts, chosen, &summary.path);
+        let texts = Texts { after: alone.as_deref().unwrap_or(texts.after), ..texts };
+        let learned = self.learn(texts, finding, &origin.repository.id);
+        let learned = match learned {
+            Ok(learned) => learned,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut fix = self.assemble(id, finding, learned, &origin).await?;
+        fix.confidence = decided.confidence;
+        Ok(Ok(fix))
+    }
+
+    fn learn(
+        &self,
+        texts: Texts<'_>,
+        finding: &Finding,
+        repository: &crate::model::RepositoryId,
+    ) -> Result<(Language, Learned), String> {
+        let Some(language) = Language::of(&finding.path) else {
+            return Err("no grammar reads this language".to_owned());
+        };
+        let before = self.detector.scan(repository, &finding.path, texts.before.as_bytes()).findings;
+        let silent = |patched: &str| {
+            let after = self.detector.scan(repository, &finding.path, patched.as_bytes()).findings;
+            let count = |all: &[Finding]| all.iter().filter(|f| same_place(f, finding)).count();
+            count(&after) < count(&before) && detect::introduced(&after, &before, None).is_empty()
+        };
+        let input =
+            LearnInput { language, before: texts.before, after: texts.after, finding: finding.span, silent: &silent };
+        learn::learn(&input).map(|learned| (language, learned)).map_err(|refusal| refusal.to_string())
+    }
+
+    async fn assemble(
+        &self,
+        id: FixId,
+        finding: &Finding,
+        (language, learned): (Language, Learned),
+        origin: &Origin<'_>,
+    ) -> Result<PastFix, HealError> {
+        let embedder = &self.ports.embedder;
+        let vector = embedder.embed(language, &learned.scope_before, learned.finding_in_scope).await?;
+        Ok(PastFix {
+            id,
+            schema: PastFix::SCHEMA,
+            organisation: origin.repository.organisation.clone(),
+            language,
+            rule: finding.rule.id.clone(),
+            aliases: Vec::new(),
+            issue_type: finding.rule.issue_type.clone(),
+            severity: finding.rule.severity,
+            confidence: Confidence::from_probability(0.0),
+            message: finding.message.clone(),
+            scope_before: learned.scope_before,
+            scope_after: learned.scope_after,
+            finding: learned.finding_in_scope,
+            anchor_kind: learned.anchor_kind,
+            imports_added: learned.imports_added,
+            patterns: learned.patterns,
+            vector,
+            embedder: embedder.id().to_owned(),
+            repository: origin.repository.name.clone(),
+            private: origin.repository.private,
+            path: origin.path.clone(),
+            provenance: origin.provenance.clone(),
+            author: origin.author,
+            created: origin.created,
+            round_trips: learned.round_trips,
+            record: TrackRecord::default(),
+            superseded_by: None,
+        })
+    }
+
+    /// Learns from one historical change of a file: every finding that a local edit made go away. Returns what was learned and
+    /// what was refused, with the reason.
+    ///
+    /// # Errors
+    /// When memory or the embedder cannot be asked.
+    pub async fn learn_change(&self, change: &HistoricalChange<'_>) -> Result<LearnReport, HealError> {
+        let mut report = LearnReport::default();
+        let repository = &change.repository.id;
+        let before = self.detector.scan(repository, change.path, change.before.as_bytes()).findings;
+        if before.is_empty() {
+            return Ok(report);
+        }
+        let after = self.detector.scan(repository, change.path, change.after.as_bytes()).findings;
+        for finding in detect::introduced(&before, &after, None) {
+            let Some(hunk) = only_the_hunk(change, &finding) else {
+                report.refused.push((finding.rule.id.clone(), "the code was removed, moved or rewritten".to_owned()));
+                continue;
+            };
+            let texts = Texts { before: change.before, after: &hunk };
+            match self.learn(texts, &finding, repository) {
+                Err(refusal) => report.refused.push((finding.rule.id.clone(), refusal)),
+                Ok(learned) => {
+                    let fix = self.assemble(change.id(&finding), &finding, learned, &change.origin()).await?;
+                    self.ports.memory.remember(&fix).await?;
+                    report.learned.push((finding.rule.id.clone(), fix.id));
+                }
+            }
+        }
+        Ok(report)
+    }
+}
+
+struct Origin<'a> {
+    repository: &'a Repository,
+    path: &'a RepoPath,
+    provenance: Provenance,
+    author: AuthorKind,
+    created: UnixMillis,
+}
+
+/// A file that a commit of the history changed.
+pub struct HistoricalChange<'a> {
+    pub repository: &'a Repository,
+    pub path: &'a RepoPath,
+    pub commit: &'a str,
+    pub at: UnixMillis,
+    pub before: &'a str,
+    pub after: &'a str,
+}
+
+impl HistoricalChange<'_> {
+    /// The same fix of the same place is one memory, however often it is learned.
+    fn id(&self, finding: &Finding) -> FixId {
+        FixId(sha256_hex(&[
+            b"mined",
+            self.repository.organisation.as_bytes(),
+            self.commit.as_bytes(),
+            finding.fingerprint.as_str().as_bytes(),
+        ]))
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            repository: self.repository,
+            path: self.path,
+            provenance: Provenance::Mined { commit: self.commit.to_owned() },
+            author: AuthorKind::Unknown,
+            created: self.at,
+        }
+    }
+}
+
+/// What was learned and what was refused, by rule.
+#[derive(Debug, Clone, Default)]
+pub struct LearnReport {
+    pub learned: Vec<(crate::model::RuleId, FixId)>,
+    pub refused: Vec<(crate::model::RuleId, String)>,
+}
+
+fn same_place(a: &Finding, b: &Finding) -> bool {
+    a.rule.id == b.rule.id && a.normalised == b.normalised
+}
+
+/// The change of one candidate alone, when the case's change holds several.
+fn alone(texts: Texts<'_>, chosen: &CandidateJudged, path: &RepoPath) -> Option<String> {
+    let edits: Vec<_> = chosen.candidate.edits.iter().filter(|e| e.path == *path).cloned().collect();
+    edit::apply(texts.before, &edits).ok()
+}
+
+/// The old file with only the hunk applied that holds the finding; `None` when that hunk only removes lines.
+fn only_the_hunk(change: &HistoricalChange<'_>, finding: &Finding) -> Option<String> {
+    let hunk = diff::line_changes(change.before, change.after)
+        .into_iter()
+        .find(|h| h.before.start < finding.span.end && finding.span.start < h.before.end)?;
+    if hunk.after.is_empty() {
+        return None;
+    }
+    let (head, tail) = (change.before.get(..hunk.before.start)?, change.before.get(hunk.before.end..)?);
+    Some([head, change.after.get(hunk.after)?, tail].concat())
+}

@@ -1,0 +1,392 @@
+//! From a range of commits to cases: read, detect, keep what the range introduced, group, store.
+
+use std::collections::BTreeSet;
+
+use super::heal::replay;
+use super::lease::Leased;
+use super::{HealError, Healer, trail};
+use rayon::prelude::*;
+
+use crate::detect::{self, ChangedLines, Detector, SkipReason};
+use crate::model::{
+    AuditEvent, CaseId, CaseOutcome, Change, CommitId, EventKind, Finding, Generation, RepoPath, Repository,
+    RepositoryId, RuleId, RunState,
+};
+use crate::ports::{ErrorKind, PortError};
+use crate::state::chain;
+use crate::state::run::{self, CaseHead, FindingRecord, FindingStatus, RunHead, Summary};
+
+/// Files read and scanned together; bounds memory whatever the range.
+const BATCH: usize = 64;
+/// Findings of one case that a run takes up; the rest are counted and wait for the next run.
+const FINDINGS_A_CASE: usize = 50;
+
+/// What to scan.
+#[derive(Debug, Clone)]
+pub struct ScanRequest {
+    pub repository: Repository,
+    /// Branch the fixes are meant for, as a full reference name.
+    pub reference: String,
+    /// Where the range begins; `None` takes every file as new.
+    pub base: Option<CommitId>,
+    pub head: CommitId,
+    pub pusher: Option<String>,
+    /// Findings of other scanners at `head`; taken as they are.
+    pub external: Vec<Finding>,
+}
+
+/// What a scan found and what it made of it.
+#[derive(Debug, Clone, Default)]
+pub struct ScanReport {
+    pub files: usize,
+    /// What the range introduced.
+    pub findings: Vec<Finding>,
+    /// Findings that a comment in the code or a recorded decision ignores, with the reason.
+    pub ignored: Vec<(Finding, String)>,
+    /// What was passed over, with the reason.
+    pub skipped: Vec<(String, String)>,
+    /// Runs that wait for work, new ones and ones that an earlier worker left.
+    pub runs: Vec<(CaseId, Generation)>,
+    /// Cases that need nothing: healed, waiting for people, told before.
+    pub known: Vec<(CaseId, String)>,
+}
+
+/// One file's part of a report.
+#[derive(Default)]
+struct FilePart {
+    findings: Vec<Finding>,
+    ignored: Vec<(Finding, String)>,
+    skipped: Option<(String, String)>,
+}
+
+impl Healer {
+    /// Scans a range and stores a run for every case that needs one. Doing it again finds the same runs.
+    ///
+    /// # Errors
+    /// When the forge or the store cannot be asked; what was stored until then is found again.
+    pub async fn scan(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
+        let mut report = self.detect_range(request).await?;
+        let cases = detect::cases(std::mem::take(&mut report.findings));
+        for ((rule, path), findings) in cases {
+            self.open_case(request, &mut report, (&rule, &path), &findings).await?;
+            report.findings.extend(findings);
+        }
+        Ok(report)
+    }
+
+    /// The first half of [`Healer::scan`]: what the range introduced, without storing anything.
+    ///
+    /// # Errors
+    /// When the forge cannot be asked.
+    pub async fn detect_range(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
+        let changes = self.ports.forge.changed_files(&request.repository, request.base.as_ref(), &request.head).await?;
+        let mut report = ScanReport { skipped: changes.skipped, ..ScanReport::default() };
+        let ignored = self.policy.ignored()?;
+        let wanted: Vec<Change> = changes.files.into_iter().filter(|c| !ignored.is_match(c.path.as_str())).collect();
+        report.files = wanted.len();
+        for batch in wanted.chunks(BATCH) {
+            for part in self.scan_batch(request, batch).await? {
+                report.findings.extend(part.findings);
+                report.ignored.extend(part.ignored);
+                report.skipped.extend(part.skipped);
+            }
+        }
+        let changed: BTreeSet<&RepoPath> = wanted.iter().map(|c| &c.path).collect();
+        let ours: BTreeSet<_> = report.findings.iter().map(|f| f.fingerprint.clone()).collect();
+        let external = request.external.iter().filter(|f| changed.contains(&f.path) && !ours.contains(&f.fingerprint));
+        report.findings.extend(external.cloned());
+        report.findings.retain(|f| !self.policy.ignore_rules.contains(f.rule.id.as_str()));
+        Ok(report)
+    }
+
+    async fn scan_batch(&self, request: &ScanRequest, batch: &[Change]) -> Result<Vec<FilePart>, HealError> {
+        let mut contents = Vec::with_capacity(batch.len());
+        for change in batch {
+            if let Some(reason) = self.detector.refuses(&change.path, change.size) {
+                contents.push((change.clone(), Err(reason)));
+                continue;
+            }
+            let head = self.ports.forge.read_blob(&request.repository, &change.blob).await?;
+            let base = match &change.base_blob {
+                Some(blob) => Some(self.ports.forge.read_blob(&request.repository, blob).await?),
+                None => None,
+            };
+            contents.push((change.clone(), Ok((head, base))));
+        }
+        let detector = self.detector.clone();
+        let repository = request.repository.id.clone();
+        let scanned = tokio::task::spawn_blocking(move || {
+            contents
+                .into_par_iter()
+                .map(|(change, bytes)| match bytes {
+                    Ok((head, base)) => scan_file(&detector, &repository, &change, (&head, base.as_deref())),
+                    Err(reason) => FilePart { skipped: passed_over(&change, Some(reason)), ..FilePart::default() },
+                })
+                .collect()
+        });
+        scanned.await.map_err(|panic| {
+            PortError::new("detector", "scan a batch of files", ErrorKind::Malformed).caused_by(panic).into()
+        })
+    }
+
+    /// Stores a run for the case unless it needs none.
+    async fn open_case(
+        &self,
+        request: &ScanRequest,
+        report: &mut ScanReport,
+        (rule, path): (&RuleId, &RepoPath),
+        findings: &[Finding],
+    ) -> Result<(), HealError> {
+        let case = CaseId::of(&request.repository.id, rule, path);
+        let Some(file) = self.ports.forge.read(&request.repository, &request.head, path).await? else {
+            report.skipped.push((path.to_string(), "it is not a regular file at the head commit".to_owned()));
+            return Ok(());
+        };
+        let blob = file.blob.as_str();
+        let previous = self.previous_run(&case).await?;
+        if let Some(PreviousRun { head, ended: Ended::NotYet }) = &previous {
+            report.runs.push((case, head.generation));
+            return Ok(());
+        }
+        let known = trail::findings(&*self.ports.state, &case).await?;
+        let ended = previous.as_ref().map(|p| p.ended);
+        let mut fresh = Vec::new();
+        for finding in findings {
+            let record = known.iter().find(|k| k.fingerprint == finding.fingerprint);
+            match (needs_work(record, ended, blob), record) {
+                (Work::Needed, _) => fresh.push(finding),
+                (Work::Suppressed, record) => {
+                    let reason = record.and_then(|r| r.reason.clone()).unwrap_or_default();
+                    report.ignored.push((finding.clone(), reason));
+                }
+                (Work::Known, _) => {}
+            }
+        }
+        fresh.truncate(FINDINGS_A_CASE);
+        if fresh.is_empty() {
+            let outcome = previous.map_or(CaseOutcome::Suppressed, |p| p.head.outcome);
+            report.known.push((case, outcome.to_string()));
+            return Ok(());
+        }
+        if ended == Some(Ended::WaitsForPeople) {
+            return self.let_wait(report, &case, &fresh, blob).await;
+        }
+        let generation = Generation(previous.as_ref().map_or(1, |p| p.head.generation.0 + 1));
+        let new = NewRun { case: case.clone(), generation, findings: fresh, blob, previous: previous.map(|p| p.head) };
+        self.create_run(request, &new).await?;
+        report.runs.push((case, generation));
+        Ok(())
+    }
+
+    async fn previous_run(&self, case: &CaseId) -> Result<Option<PreviousRun>, HealError> {
+        let state = &*self.ports.state;
+        let Some(head) = trail::case_head(state, case).await? else { return Ok(None) };
+        let run = trail::run_head(state, case, head.generation).await?;
+        let ended = match run.map(|run| run.state) {
+            Some(state) if !state.is_terminal() => Ended::NotYet,
+            Some(RunState::Superseded) => Ended::Superseded,
+            Some(RunState::Done) if head.outcome == CaseOutcome::Open => Ended::WaitsForPeople,
+            _ => Ended::Finally,
+        };
+        Ok(Some(PreviousRun { head, ended }))
+    }
+
+    /// Opens the next generation of a superseded run: its findings, as far as they still stand at the branch's head.
+    pub(super) async fn judge_anew(&self, leased: &Leased) -> Result<Option<Generation>, HealError> {
+        let summary = &leased.head.summary;
+        let forge = &self.ports.forge;
+        let Some(head) = forge.head(&summary.repository, &summary.reference).await? else { return Ok(None) };
+        let Some(file) = forge.read(&summary.repository, &head, &summary.path).await? else { return Ok(None) };
+        let walk = replay(leased)?;
+        let mut findings = self.detector.scan(&summary.repository.id, &summary.path, &file.bytes).findings;
+        findings.retain(|f| walk.findings.iter().any(|old| old.fingerprint == f.fingerprint));
+        let request = ScanRequest {
+            repository: summary.repository.clone(),
+            reference: summary.reference.clone(),
+            base: None,
+            head,
+            pusher: summary.pusher.clone(),
+            external: Vec::new(),
+        };
+        let mut report = ScanReport::default();
+        if !findings.is_empty() {
+            self.open_case(&request, &mut report, (&summary.rule, &summary.path), &findings).await?;
+        }
+        Ok(report.runs.first().map(|(_, generation)| *generation))
+    }
+
+    /// New findings of a case whose pull request waits for people are kept until that one has ended.
+    async fn let_wait(
+        &self,
+        report: &mut ScanReport,
+        case: &CaseId,
+        fresh: &[&Finding],
+        blob: &str,
+    ) -> Result<(), HealError> {
+        let now = self.ports.clock.now();
+        for finding in fresh {
+            let mut record = run::open_finding(finding, Generation(0), blob, now);
+            record.status = FindingStatus::Waiting;
+            record.reason = Some("the case's pull request still waits for people".to_owned());
+            trail::put(&*self.ports.state, run::finding_item(case, &record)).await?;
+        }
+        report.known.push((case.clone(), "its pull request still waits for people".to_owned()));
+        Ok(())
+    }
+
+    async fn create_run(&self, request: &ScanRequest, new: &NewRun<'_>) -> Result<(), HealError> {
+        let Some(first) = new.findings.first() else { return Ok(()) };
+        let now = self.ports.clock.now();
+        let kind = EventKind::Detected {
+            findings: new.findings.iter().map(|f| (*f).clone()).collect(),
+            commit: request.head.clone(),
+            blob: new.blob.to_owned(),
+            reference: request.reference.clone(),
+            pusher: request.pusher.clone(),
+        };
+        let event = chain::seal(AuditEvent {
+            case: new.case.clone(),
+            generation: new.generation,
+            sequence: 0,
+            at: now,
+            kind,
+            previous: String::new(),
+            hash: String::new(),
+        });
+        let head = first_head(&event, summary(request, first));
+        let records: Vec<FindingRecord> =
+            new.findings.iter().map(|f| run::open_finding(f, new.generation, new.blob, now)).collect();
+        let item = trail::event_item(&*self.ports.state, &event).await?;
+        // The transaction holds the head, the event, the case and a few findings; the rest follow, each harmless alone.
+        let (inside, after) = records.split_at(records.len().min(20));
+        match trail::commit(&*self.ports.state, &run::create(&head, item, inside, new.previous.as_ref())).await {
+            // A rival scan made the same run: its run is ours.
+            Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
+            other => other?,
+        }
+        for record in after {
+            trail::put(&*self.ports.state, run::finding_item(&new.case, record)).await?;
+        }
+        Ok(())
+    }
+}
+
+struct NewRun<'a> {
+    case: CaseId,
+    generation: Generation,
+    findings: Vec<&'a Finding>,
+    blob: &'a str,
+    previous: Option<CaseHead>,
+}
+
+struct PreviousRun {
+    head: CaseHead,
+    ended: Ended,
+}
+
+/// How the case's last run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    NotYet,
+    /// Its pull request is open.
+    WaitsForPeople,
+    /// The head moved on before it was delivered; it must be judged anew.
+    Superseded,
+    Finally,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Needed,
+    /// Ignored for good by a person.
+    Suppressed,
+    /// Judged before at this very content, or told to a person already.
+    Known,
+}
+
+/// Whether a finding asks for a run: it is new, it came back after its fix was merged, or its run was superseded.
+fn needs_work(record: Option<&FindingRecord>, ended: Option<Ended>, blob: &str) -> Work {
+    let Some(record) = record else { return Work::Needed };
+    match record.status {
+        FindingStatus::Suppressed => Work::Suppressed,
+        FindingStatus::Escalated => Work::Known,
+        FindingStatus::Waiting => Work::Needed,
+        _ if ended == Some(Ended::Superseded) => Work::Needed,
+        FindingStatus::Open if ended == Some(Ended::WaitsForPeople) => Work::Known,
+        // A fix that was merged since does not change what this commit holds.
+        FindingStatus::Open | FindingStatus::Healed if record.blob == blob => Work::Known,
+        FindingStatus::Open | FindingStatus::Healed => Work::Needed,
+    }
+}
+
+fn first_head(event: &AuditEvent, summary: Summary) -> RunHead {
+    RunHead {
+        case: event.case.clone(),
+        generation: event.generation,
+        state: RunState::Detected,
+        sequence: event.sequence + 1,
+        head_hash: event.hash.clone(),
+        fence: 0,
+        owner: None,
+        lease_until: 0,
+        attempts: 0,
+        due: Some(event.at),
+        detected_at: event.at,
+        updated_at: event.at,
+        summary,
+    }
+}
+
+fn summary(request: &ScanRequest, first: &Finding) -> Summary {
+    Summary {
+        repository: request.repository.clone(),
+        reference: request.reference.clone(),
+        rule: first.rule.id.clone(),
+        path: first.path.clone(),
+        issue_type: first.rule.issue_type.clone(),
+        severity: first.rule.severity,
+        cwes: first.rule.cwes.clone(),
+        headline: first.headline(),
+        pusher: request.pusher.clone(),
+        outcome: CaseOutcome::Open,
+        decision: None,
+        confidence: None,
+        source: None,
+        fix: None,
+        fix_applied: false,
+        pull_request: None,
+        execution_ms: 0,
+        input_tokens: 0,
+        output_tokens: 0,
+        cost_micros: 0,
+    }
+}
+
+fn scan_file(
+    detector: &Detector,
+    repository: &RepositoryId,
+    change: &Change,
+    (head, base): (&[u8], Option<&[u8]>),
+) -> FilePart {
+    let scanned = detector.scan(repository, &change.path, head);
+    let skipped = match scanned.cut_off {
+        Some(cut) => Some((change.path.to_string(), cut)),
+        None => passed_over(change, scanned.skipped),
+    };
+    let ignored = scanned.suppressed.into_iter().map(|s| (s.finding, s.reason)).collect();
+    let findings = match base {
+        Some(base) if !scanned.findings.is_empty() => {
+            let path = change.base_path.as_ref().unwrap_or(&change.path);
+            let before = detector.scan(repository, path, base);
+            let changed = ChangedLines::between(&String::from_utf8_lossy(base), &String::from_utf8_lossy(head));
+            detect::introduced(&scanned.findings, &before.findings, Some(&changed))
+        }
+        _ => scanned.findings,
+    };
+    FilePart { findings, ignored, skipped }
+}
+
+/// A file that no grammar reads is not worth a word; every other reason is.
+fn passed_over(change: &Change, reason: Option<SkipReason>) -> Option<(String, String)> {
+    reason.filter(|r| *r != SkipReason::NoGrammar).map(|r| (change.path.to_string(), r.to_string()))
+}

@@ -1,0 +1,314 @@
+//! One task from the inbox at a time: scan a push, heal a run, look what people did. What fails for now is given back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::heal::error_chain;
+use super::{HealError, Healer, ScanReport, ScanRequest, trail};
+use crate::model::{
+    CaseId, CommitId, Decision, EventKind, Generation, PushTask, Repository, RepositoryId, RunState, Task,
+};
+use crate::ports::{ErrorKind, Inbox, PortError, PortResult, Taken};
+use crate::state::chain::{PushEvent, PushEventKind, seal_push};
+use crate::state::run::fields;
+use crate::state::{Item, QueryOf, keys};
+
+/// A taken task is hidden from other workers for this long.
+const VISIBILITY: Duration = Duration::from_secs(15 * 60);
+/// A task that was taken this often without success is put aside.
+const MAX_ATTEMPTS: u32 = 8;
+/// Pause before a task that failed for now is taken again; grows with the attempts.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Takes tasks and works on them with a healer.
+#[derive(Clone)]
+pub struct Worker {
+    healer: Healer,
+    inbox: Arc<dyn Inbox>,
+    repositories: Arc<BTreeMap<RepositoryId, Repository>>,
+    observer: Observer,
+}
+
+/// What a worker did, for counters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    Scanned {
+        files: usize,
+        findings: usize,
+    },
+    Healed {
+        state: RunState,
+        decision: Option<Decision>,
+    },
+    /// A task ended.
+    Done,
+    /// A task failed for now.
+    Retried,
+    /// A task cannot be worked on.
+    PutAside,
+}
+
+/// Told of everything that a worker does.
+pub type Observer = Arc<dyn Fn(&Observation) + Send + Sync>;
+
+impl Worker {
+    #[must_use]
+    pub fn new(healer: Healer, inbox: Arc<dyn Inbox>, repositories: BTreeMap<RepositoryId, Repository>) -> Self {
+        Self { healer, inbox, repositories: Arc::new(repositories), observer: Arc::new(|_| {}) }
+    }
+
+    /// The same worker, watched.
+    #[must_use]
+    pub fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
+    }
+
+    #[must_use]
+    pub fn healer(&self) -> &Healer {
+        &self.healer
+    }
+
+    #[must_use]
+    pub fn repositories(&self) -> &BTreeMap<RepositoryId, Repository> {
+        &self.repositories
+    }
+
+    /// Takes up to `limit` tasks and works on each; returns how many were taken.
+    ///
+    /// # Errors
+    /// When the inbox cannot be asked.
+    pub async fn work(&self, limit: usize) -> PortResult<usize> {
+        let taken = self.inbox.take(limit, VISIBILITY).await?;
+        for task in &taken {
+            self.settle(task).await?;
+        }
+        Ok(taken.len())
+    }
+
+    async fn settle(&self, taken: &Taken) -> PortResult<()> {
+        let task: Task = match serde_json::from_str(&taken.body) {
+            Ok(task) => task,
+            Err(error) => return self.inbox.bury(&taken.receipt, &format!("not a task of ours: {error}")).await,
+        };
+        match self.handle(&task).await {
+            Ok(None) => {
+                (self.observer)(&Observation::Done);
+                self.inbox.done(&taken.receipt).await
+            }
+            Ok(Some(delay)) => self.inbox.retry(&taken.receipt, delay).await,
+            Err(error) if error.is_transient() && taken.attempts < MAX_ATTEMPTS => {
+                tracing::warn!(attempt = taken.attempts, error = error_chain(&error), "a task is tried again later");
+                (self.observer)(&Observation::Retried);
+                self.inbox.retry(&taken.receipt, pause(&error, taken.attempts)).await
+            }
+            Err(error) => {
+                tracing::error!(attempt = taken.attempts, error = error_chain(&error), "a task is put aside");
+                (self.observer)(&Observation::PutAside);
+                self.inbox.bury(&taken.receipt, &error_chain(&error)).await
+            }
+        }
+    }
+
+    /// Works on one task. `Some` says when it should be looked at again.
+    ///
+    /// # Errors
+    /// When a port fails; doing the task again is harmless.
+    pub async fn handle(&self, task: &Task) -> Result<Option<Duration>, HealError> {
+        match task {
+            Task::Push(push) => self.push(push).await.map(|()| None),
+            Task::Heal { case, generation } => self.heal(case, *generation).await,
+            Task::FollowUp { repository } => match self.repositories.get(repository) {
+                Some(repository) => self.healer.follow_up(repository).await.map(|_| None),
+                None => Ok(None),
+            },
+        }
+    }
+
+    async fn heal(&self, case: &CaseId, generation: Generation) -> Result<Option<Duration>, HealError> {
+        let healer = &self.healer;
+        let head = trail::run_head(&*healer.ports.state, case, generation).await?;
+        let head = head.ok_or_else(|| HealError::UnknownCase(case.clone()))?;
+        let events = trail::events(&*healer.ports.state, case, generation).await?;
+        let commit = events.iter().find_map(|e| match &e.kind {
+            EventKind::Detected { commit, .. } => Some(commit.clone()),
+            _ => None,
+        });
+        let healer = match commit {
+            Some(commit) => healer.under_policy_of(&head.summary.repository, &commit).await?,
+            None => healer.clone(),
+        };
+        let report = healer.heal(case, generation, &|_| {}).await?;
+        (self.observer)(&Observation::Healed { state: report.state, decision: report.summary.decision });
+        let now = healer.ports.clock.now();
+        let wait = |until: u64| Duration::from_millis(until.saturating_sub(now) + 1);
+        if let Some(until) = report.busy_until {
+            return Ok(Some(wait(until)));
+        }
+        // A deferred run comes back through the index of due work.
+        if let Some(generation) = report.anew {
+            self.enqueue(&[(case.clone(), generation)]).await?;
+        }
+        Ok(None)
+    }
+
+    /// Scans what a branch holds beyond its last scanned commit, whatever the delivery said: a lost, doubled or reordered
+    /// webhook changes nothing.
+    async fn push(&self, push: &PushTask) -> Result<(), HealError> {
+        let Some(repository) = self.repositories.get(&push.repository) else {
+            return self
+                .record_push(push, PushEventKind::Refused { reason: "the repository is not configured".into() })
+                .await;
+        };
+        self.record_push(push, received(push)).await?;
+        let Some(head) = self.healer.ports.forge.head(repository, &push.reference).await? else {
+            return self.record_push(push, PushEventKind::Refused { reason: "the branch is gone".into() }).await;
+        };
+        let position = self.healer.position(repository, &push.reference).await?;
+        let base = position.clone().or_else(|| push.before.clone()).unwrap_or_else(|| head.clone());
+        let scanned =
+            self.scan(repository, &push.reference, (Some(base.clone()), head.clone()), push.pusher.clone()).await;
+        let (report, base) = match scanned {
+            Err(HealError::Port(PortError { kind: ErrorKind::Missing, port: "forge", .. })) => {
+                // A force push took the last scanned commit away: begin anew at what the push says it replaced.
+                let base = push.before.clone().filter(|before| *before != base);
+                let base = base.unwrap_or_else(|| head.clone());
+                let range = (Some(base.clone()), head.clone());
+                (self.scan(repository, &push.reference, range, push.pusher.clone()).await?, base)
+            }
+            other => (other?, base),
+        };
+        self.healer.advance(repository, &push.reference, position.as_ref(), &head).await?;
+        self.record_push(push, scanned_event(&base, &head, &report)).await
+    }
+
+    async fn scan(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        (base, head): (Option<CommitId>, CommitId),
+        pusher: Option<String>,
+    ) -> Result<ScanReport, HealError> {
+        let healer = self.healer.under_policy_of(repository, base.as_ref().unwrap_or(&head)).await?;
+        let request = ScanRequest {
+            repository: repository.clone(),
+            reference: reference.to_owned(),
+            base,
+            head,
+            pusher,
+            external: Vec::new(),
+        };
+        let report = healer.scan(&request).await?;
+        self.enqueue(&report.runs).await?;
+        (self.observer)(&Observation::Scanned { files: report.files, findings: report.findings.len() });
+        Ok(report)
+    }
+
+    /// Puts runs into the inbox, each once.
+    ///
+    /// # Errors
+    /// When the inbox cannot be asked.
+    pub async fn enqueue(&self, runs: &[(CaseId, Generation)]) -> PortResult<()> {
+        for (case, generation) in runs {
+            let task = Task::Heal { case: case.clone(), generation: *generation };
+            self.put(&task, Some(&format!("heal/{case}/{}", generation.0))).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, task: &Task, dedupe: Option<&str>) -> PortResult<()> {
+        let body = serde_json::to_string(task)
+            .map_err(|e| PortError::new("inbox", "write a task", ErrorKind::Malformed).caused_by(e))?;
+        self.inbox.enqueue(&body, dedupe, Duration::ZERO).await
+    }
+
+    /// What time alone asks for: heads that moved without a webhook, runs that are due, pull requests that people ended.
+    ///
+    /// # Errors
+    /// When a port fails; the next reconciliation does the rest.
+    pub async fn reconcile(&self, branches: &[(RepositoryId, String)]) -> Result<(), HealError> {
+        for (id, reference) in branches {
+            let Some(repository) = self.repositories.get(id) else { continue };
+            self.catch_up(repository, reference).await?;
+        }
+        for repository in self.repositories.values() {
+            self.healer.follow_up(repository).await?;
+        }
+        let due = self.healer.due_runs().await?.due;
+        Ok(self.enqueue(&due).await?)
+    }
+
+    /// Scans a branch whose head moved without a webhook. The first sight of a branch records where it stands.
+    async fn catch_up(&self, repository: &Repository, reference: &str) -> Result<(), HealError> {
+        let Some(head) = self.healer.ports.forge.head(repository, reference).await? else { return Ok(()) };
+        let position = self.healer.position(repository, reference).await?;
+        let Some(base) = position.clone() else {
+            self.healer.advance(repository, reference, None, &head).await?;
+            return Ok(());
+        };
+        if base == head {
+            return Ok(());
+        }
+        let push = PushTask {
+            repository: repository.id.clone(),
+            reference: reference.to_owned(),
+            before: Some(base),
+            after: head.clone(),
+            delivery: "reconciled".to_owned(),
+            body_sha: String::new(),
+            pusher: None,
+        };
+        self.push(&push).await
+    }
+
+    /// Adds an event to the chain of a push. Two workers on the same push take turns.
+    async fn record_push(&self, push: &PushTask, kind: PushEventKind) -> Result<(), HealError> {
+        let state = &*self.healer.ports.state;
+        let partition = keys::push_partition(&push.repository, &push.reference, &push.after);
+        loop {
+            let of = QueryOf::Partition { pk: partition.clone(), prefix: keys::PUSH_EVENTS.to_owned() };
+            let last: Option<PushEvent> = trail::all(state, of).await?.last().map(trail::parse).transpose()?;
+            let event = seal_push(PushEvent {
+                partition: partition.clone(),
+                sequence: last.as_ref().map_or(0, |e| e.sequence + 1),
+                at: self.healer.ports.clock.now(),
+                kind: kind.clone(),
+                previous: last.map(|e| e.hash).unwrap_or_default(),
+                hash: String::new(),
+            });
+            let key = keys::push_event(&partition, event.sequence);
+            let item = Item { key, fields: fields(&event), indexes: Vec::new(), expires: None };
+            if trail::put_new(state, item).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn received(push: &PushTask) -> PushEventKind {
+    PushEventKind::Received {
+        delivery: push.delivery.clone(),
+        body_sha: push.body_sha.clone(),
+        before: push.before.as_ref().map(ToString::to_string).unwrap_or_default(),
+        pusher: push.pusher.clone(),
+    }
+}
+
+fn scanned_event(base: &CommitId, head: &CommitId, report: &ScanReport) -> PushEventKind {
+    PushEventKind::Scanned {
+        base: Some(base.to_string()),
+        head: head.to_string(),
+        files: report.files,
+        findings: report.findings.len(),
+        cases: report.runs.iter().map(|(case, _)| case.to_string()).collect(),
+        skipped: report.skipped.iter().take(100).map(|(path, why)| format!("{path}: {why}")).collect(),
+        millis: 0,
+    }
+}
+
+fn pause(error: &HealError, attempts: u32) -> Duration {
+    match error {
+        HealError::Port(PortError { kind: ErrorKind::Throttled(wait), .. }) => *wait,
+        _ => PAUSE * attempts.min(60),
+    }
+}
