@@ -73,6 +73,15 @@ pub fn resolve(repository: &LocalRepository, base: Option<&str>, head: Option<&s
     Ok(Range { base: base.map(id).transpose()?, head: id(tip)?, chosen })
 }
 
+/// The full name of the local branch that a person's word means; `None` when it is no branch.
+#[must_use]
+pub fn branch(repository: &LocalRepository, name: &str) -> Option<String> {
+    let repo = open_without_configuration(&repository.git_dir).ok()?;
+    let short = name.strip_prefix("refs/heads/").unwrap_or(name);
+    let found = repo.find_branch(short, git2::BranchType::Local).ok()?;
+    Some(found.get().name().ok()?.to_owned())
+}
+
 fn id(oid: Oid) -> Result<CommitId, RangeError> {
     read::commit_id(oid).map_err(|failure| RangeError::Invalid(failure.cause.to_string()))
 }
