@@ -1,3 +1,5 @@
 //! The `codehealer` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    codehealer::entry::cli::main(std::env::args_os())
+}

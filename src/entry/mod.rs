@@ -1,1 +1,6 @@
-//! (to be described)
+//! How the product is started: the command line, the local server.
+
+pub mod cli;
+pub mod http;
+mod metrics;
+mod serve;
