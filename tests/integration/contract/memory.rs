@@ -63,7 +63,7 @@ async fn settles(subject: &Subject, query: &FixQuery, expected: &[&str]) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(ids(subject.memory.as_ref(), query).await, expected, "{query:?}");
+    assert_eq!(ids(subject.memory.as_ref(), query).await, expected, "for {}", query.rule);
 }
 
 async fn a_fix_is_read_back_whole(subject: &Subject) {
