@@ -209,3 +209,26 @@ fn refuse_unborn_checkout(repo: &Repository, reference: &str) -> Result<(), Fail
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The moment between looking for the branch and creating it, in which a rival created it.
+    #[test]
+    fn a_branch_that_appeared_in_between_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repository::init_bare(folder.path()).unwrap();
+        let tree = repo.find_tree(repo.treebuilder(None).unwrap().write().unwrap()).unwrap();
+        let commit = |message: &str| {
+            let who = signature(0).unwrap();
+            repo.commit(None, &who, &who, message, &tree, &[]).unwrap()
+        };
+        let (theirs, ours) = (commit("theirs"), commit("ours"));
+        let reference = reference_name("codehealer/x-g1").unwrap();
+        assert!(create(&repo, &reference, theirs).unwrap());
+        assert!(!create(&repo, &reference, ours).unwrap());
+        assert!(!create(&repo, &reference, theirs).unwrap());
+        assert_eq!(repo.refname_to_id(&reference).unwrap(), theirs);
+    }
+}

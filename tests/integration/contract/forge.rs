@@ -115,7 +115,7 @@ pub async fn changes_are_those_since_the_merge_base(world: &dyn World) {
     let long = (0..40).map(|n| format!("line_{n} = {n}\n")).collect::<String>();
     git.on("main").file("kept.py", "k = 1\n").file("edited.py", "e = 1\n").file("gone.py", "g = 1\n").commit("one");
     let fork = git.on("main").file("src/old_name.py", &long).commit("two");
-    let base = git.on("main").file("on_main.py", "m = 1\n").commit("main goes on");
+    let base = git.on("main").file("on_main.py", "m = 1\n").file("kept.py", "k = 2\n").commit("main goes on");
     git.point("topic", &fork);
     let renamed = long.replace("line_3 = 3", "line_3 = 33");
     let head = git
