@@ -130,7 +130,7 @@ impl Healer {
     }
 
     /// What an event means for the records of the run's findings.
-    pub(super) async fn finding_updates(&self, leased: &Leased, kind: &EventKind) -> Result<Vec<Write>, HealError> {
+    pub(super) fn finding_updates(&self, leased: &Leased, kind: &EventKind) -> Result<Vec<Write>, HealError> {
         let status = match kind {
             EventKind::Decided(decided) => return Ok(self.escalated_findings(leased, decided)),
             EventKind::BranchRefused { .. } => FindingStatus::Escalated,

@@ -19,6 +19,10 @@ pub enum HealError {
     UnknownCase(CaseId),
     #[error(transparent)]
     Policy(#[from] super::PolicyError),
+    #[error("{0} attempts ended without any progress")]
+    TooManyAttempts(u32),
+    #[error("the work broke down: {0}")]
+    Panicked(String),
     /// Another worker took over; its work stands and ours is dropped.
     #[error("case {0} was taken over by another worker")]
     TakenOver(CaseId),

@@ -42,7 +42,11 @@ impl Healer {
             LeaseOutcome::Taken(leased) => leased,
             LeaseOutcome::Busy { until } => return self.busy(case, generation, until).await,
         };
-        let outcome = self.walk(&mut leased, progress).await;
+        let outcome = if leased.head.attempts > self.policy.max_attempts {
+            Err(HealError::TooManyAttempts(leased.head.attempts - 1))
+        } else {
+            self.walk(&mut leased, progress).await
+        };
         let outcome = match outcome {
             Err(error) if self.is_final(&leased, &error) => self.fail(&mut leased, &error).await,
             other => other,
@@ -79,22 +83,38 @@ impl Healer {
         }
     }
 
+    /// Does a step and records it. While it lasts the lease is kept alive, so that no rival does the same.
     async fn take_step(&self, leased: &mut Leased, step: &Step) -> Result<(), HealError> {
-        let kind = match step {
-            Step::Consult { source, findings } => self.consult(leased, *source, findings).await?,
-            Step::Judge(source) => self.judge(leased, *source).await?,
-            Step::Decide => self.decide(leased).await?,
-            Step::Defer => self.deferral(leased),
-            Step::Redrive => EventKind::Redriven { reason: "its time to be tried again has come".to_owned() },
-            Step::Branch => self.branch(leased).await?,
-            Step::Propose => self.propose(leased).await?,
-            Step::PrepareNotice => EventKind::Notifying,
-            Step::Notify => self.notify(leased).await?,
-            Step::Learn => self.remember_proposal(leased).await?,
-            Step::Done => return Ok(()),
+        let kind = {
+            let work = self.perform(leased, step);
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    done = &mut work => break done?,
+                    () = tokio::time::sleep(self.policy.lease / 3) => self.prolong(&leased.head).await?,
+                }
+            }
         };
-        let further = self.finding_updates(leased, &kind).await?;
+        let further = self.finding_updates(leased, &kind)?;
         self.append_with(leased, kind, further).await
+    }
+
+    /// Does what a step says and tells what is to be recorded. Doing it again finds what was done.
+    async fn perform(&self, leased: &Leased, step: &Step) -> Result<EventKind, HealError> {
+        match step {
+            Step::Consult { source, findings } => self.consult(leased, *source, findings).await,
+            Step::Judge(source) => self.judge(leased, *source).await,
+            Step::Decide => self.decide(leased).await,
+            Step::Defer => Ok(self.deferral(leased)),
+            Step::Redrive | Step::Done => {
+                Ok(EventKind::Redriven { reason: "its time to be tried again has come".to_owned() })
+            }
+            Step::Branch => self.branch(leased).await,
+            Step::Propose => self.propose(leased).await,
+            Step::PrepareNotice => Ok(EventKind::Notifying),
+            Step::Notify => self.notify(leased).await,
+            Step::Learn => self.remember_proposal(leased).await,
+        }
     }
 
     async fn diff(&self, leased: &Leased) -> Result<Option<String>, HealError> {

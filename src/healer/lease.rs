@@ -73,6 +73,8 @@ impl Healer {
         let mut to = leased.head.clone();
         to.state = decide::after(Some(leased.head.state), &event.kind)?;
         to.sequence += 1;
+        // Attempts count since the last progress.
+        to.attempts = 0;
         to.head_hash.clone_from(&event.hash);
         to.updated_at = now;
         to.lease_until = now + trail::millis(self.policy.lease);
@@ -108,16 +110,14 @@ impl Healer {
         }
     }
 
-    /// Keeps the lease alive during a long step.
-    pub(super) async fn prolong(&self, leased: &mut Leased) -> Result<(), HealError> {
+    /// Keeps the lease alive during a long step. The fence stays, so the step's own write needs no newer head.
+    pub(super) async fn prolong(&self, head: &RunHead) -> Result<(), HealError> {
         let until = self.ports.clock.now() + trail::millis(self.policy.lease);
-        let (head, transaction) = run::prolong(&leased.head, until, Some(until));
+        let (_, transaction) = run::prolong(head, until, Some(until));
         trail::commit(&*self.ports.state, &transaction).await.map_err(|error| match error.kind {
-            ErrorKind::Conflict => HealError::TakenOver(leased.head.case.clone()),
+            ErrorKind::Conflict => HealError::TakenOver(head.case.clone()),
             _ => HealError::Port(error),
-        })?;
-        leased.head = head;
-        Ok(())
+        })
     }
 
     /// Writes that give every finding of a case its new status.

@@ -1,5 +1,6 @@
 //! From a range of commits to cases: read, detect, keep what the range introduced, group, store.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::heal::replay;
@@ -66,7 +67,10 @@ impl Healer {
     /// When the forge or the store cannot be asked; what was stored until then is found again.
     pub async fn scan(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
         let mut report = self.detect_range(request).await?;
-        let cases = detect::cases(std::mem::take(&mut report.findings));
+        let mut cases: Vec<_> = detect::cases(std::mem::take(&mut report.findings)).into_iter().collect();
+        // What matters most first: an interrupted call has done the most useful part.
+        cases
+            .sort_by_key(|(_, findings)| findings.first().map(|f| (Reverse(f.rule.severity), f.path.clone(), f.start)));
         for ((rule, path), findings) in cases {
             self.open_case(request, &mut report, (&rule, &path), &findings).await?;
             report.findings.extend(findings);
@@ -162,7 +166,11 @@ impl Healer {
                 (Work::Known, _) => {}
             }
         }
-        fresh.truncate(FINDINGS_A_CASE);
+        if fresh.len() > FINDINGS_A_CASE {
+            let rest = fresh.len() - FINDINGS_A_CASE;
+            report.known.push((case.clone(), format!("{rest} more finding(s) wait for the next run")));
+            fresh.truncate(FINDINGS_A_CASE);
+        }
         if fresh.is_empty() {
             let outcome = previous.map_or(CaseOutcome::Suppressed, |p| p.head.outcome);
             report.known.push((case, outcome.to_string()));

@@ -91,7 +91,7 @@ impl Worker {
             Ok(task) => task,
             Err(error) => return self.inbox.bury(&taken.receipt, &format!("not a task of ours: {error}")).await,
         };
-        match self.handle(&task).await {
+        match self.handle_apart(&task).await {
             Ok(None) => {
                 (self.observer)(&Observation::Done);
                 self.inbox.done(&taken.receipt).await
@@ -110,13 +110,20 @@ impl Worker {
         }
     }
 
+    /// Works on a task so that a panic ends only this task.
+    async fn handle_apart(&self, task: &Task) -> Result<Option<Duration>, HealError> {
+        let (worker, task) = (self.clone(), task.clone());
+        let handle = tokio::spawn(async move { worker.handle(&task).await });
+        handle.await.unwrap_or_else(|panic| Err(HealError::Panicked(panic.to_string())))
+    }
+
     /// Works on one task. `Some` says when it should be looked at again.
     ///
     /// # Errors
     /// When a port fails; doing the task again is harmless.
     pub async fn handle(&self, task: &Task) -> Result<Option<Duration>, HealError> {
         match task {
-            Task::Push(push) => self.push(push).await.map(|()| None),
+            Task::Push(push) => self.push_audited(push).await.map(|()| None),
             Task::Heal { case, generation } => self.heal(case, *generation).await,
             Task::FollowUp { repository } => match self.repositories.get(repository) {
                 Some(repository) => self.healer.follow_up(repository).await.map(|_| None),
@@ -152,6 +159,17 @@ impl Worker {
         Ok(None)
     }
 
+    /// A push that can never be scanned is refused, with the reason in its trail.
+    async fn push_audited(&self, push: &PushTask) -> Result<(), HealError> {
+        match self.push(push).await {
+            Err(error) if !error.is_transient() => {
+                self.record_push(push, PushEventKind::Refused { reason: error_chain(&error) }).await?;
+                Err(error)
+            }
+            other => other,
+        }
+    }
+
     /// Scans what a branch holds beyond its last scanned commit, whatever the delivery said: a lost, doubled or reordered
     /// webhook changes nothing.
     async fn push(&self, push: &PushTask) -> Result<(), HealError> {
@@ -164,6 +182,7 @@ impl Worker {
         let Some(head) = self.healer.ports.forge.head(repository, &push.reference).await? else {
             return self.record_push(push, PushEventKind::Refused { reason: "the branch is gone".into() }).await;
         };
+        let begun = self.healer.ports.clock.now();
         let position = self.healer.position(repository, &push.reference).await?;
         let base = position.clone().or_else(|| push.before.clone()).unwrap_or_else(|| head.clone());
         let scanned =
@@ -179,7 +198,8 @@ impl Worker {
             other => (other?, base),
         };
         self.healer.advance(repository, &push.reference, position.as_ref(), &head).await?;
-        self.record_push(push, scanned_event(&base, &head, &report)).await
+        let millis = self.healer.ports.clock.now().saturating_sub(begun);
+        self.record_push(push, scanned_event((&base, &head), &report, millis)).await
     }
 
     async fn scan(
@@ -294,7 +314,7 @@ fn received(push: &PushTask) -> PushEventKind {
     }
 }
 
-fn scanned_event(base: &CommitId, head: &CommitId, report: &ScanReport) -> PushEventKind {
+fn scanned_event((base, head): (&CommitId, &CommitId), report: &ScanReport, millis: u64) -> PushEventKind {
     PushEventKind::Scanned {
         base: Some(base.to_string()),
         head: head.to_string(),
@@ -302,7 +322,7 @@ fn scanned_event(base: &CommitId, head: &CommitId, report: &ScanReport) -> PushE
         findings: report.findings.len(),
         cases: report.runs.iter().map(|(case, _)| case.to_string()).collect(),
         skipped: report.skipped.iter().take(100).map(|(path, why)| format!("{path}: {why}")).collect(),
-        millis: 0,
+        millis,
     }
 }
 

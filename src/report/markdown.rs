@@ -15,10 +15,12 @@ pub fn text(hostile: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => {
                 out.push('\\');
                 out.push(c);
             }
+            // A bracket pair followed by a parenthesis would be a link.
+            '(' if out.ends_with(']') => out.push_str("\\("),
             _ => out.push(c),
         }
     }

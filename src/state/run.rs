@@ -24,7 +24,7 @@ pub struct RunHead {
     pub owner: Option<String>,
     /// The lease is over at this time; 0 when nobody holds it.
     pub lease_until: UnixMillis,
-    /// Leases taken so far.
+    /// Leases taken since the last event.
     pub attempts: u32,
     /// When there is work to do; `None` once the run is terminal.
     pub due: Option<UnixMillis>,

@@ -34,15 +34,13 @@ impl Healer {
     /// Asks a source about findings. A source that cannot be asked is an answer too, and is recorded as such.
     pub(super) async fn consult(
         &self,
-        leased: &mut Leased,
+        leased: &Leased,
         source: Source,
         findings: &[Fingerprint],
     ) -> Result<EventKind, HealError> {
         if !self.is_configured(source) {
             return Ok(EventKind::Consulted(skipped(source)));
         }
-        // A model may take longer than what is left of the lease.
-        self.prolong(leased).await?;
         let walk = replay(leased)?;
         let base = self.base(leased, &walk).await?;
         let question = Question {
