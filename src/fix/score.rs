@@ -12,7 +12,7 @@ use super::verify::VerifiedCandidate;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseFacts {
     pub rule: RuleOrigin,
-    /// Whether the rule was brought by the repository that is healed.
+    /// Whether the rule is unknown to us and the operator, as one that the repository brings.
     pub rule_from_repository: bool,
     /// Reviewed outcomes of earlier fixes of this rule from the same source; for sources whose evidence has no record of its own.
     pub record: TrackRecord,
@@ -158,10 +158,12 @@ fn caps(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Vec<(u8, St
         }
     };
     let checked = checks.contains(&Check::ParsesCleanly) && checks.contains(&Check::FindingGone);
-    cap(!checked, draft, "no machine check could prove that the finding is gone");
+    let unchecked = match facts.rule {
+        RuleOrigin::External { .. } => "no machine check could look again for the finding of another scanner",
+        RuleOrigin::BuiltIn | RuleOrigin::Operator => "no machine check could prove that the finding is gone",
+    };
+    cap(!checked, draft, unchecked);
     cap(facts.rule_from_repository, draft, "the rule comes from the repository itself");
-    let foreign_rule = matches!(facts.rule, RuleOrigin::External { .. }) && !checks.contains(&Check::FindingGone);
-    cap(foreign_rule, draft, "the finding is another scanner's and was not checked again");
     match evidence {
         Evidence::TeamKnowledge { author, channel_configured, has_code, .. } => {
             cap(*author != AuthorKind::Member, draft, "the author is not a full member of the team");

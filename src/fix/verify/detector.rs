@@ -38,14 +38,12 @@ pub fn all_findings(scan: FileScan) -> Result<Vec<Finding>, Rejection> {
 }
 
 impl NewPackages {
-    /// What people reviewed may bring in a package: a curated fix, one that several fixes support, a confirmed answer.
+    /// What people wrote and used or confirmed may bring in a package. Names that a past fix brings from elsewhere are weighed by the score.
     #[must_use]
     pub fn by(evidence: &Evidence) -> Self {
         let reviewed = match evidence {
             Evidence::TeamKnowledge { confirmed, .. } => *confirmed,
-            Evidence::PastFix { provenance, donors, .. } => {
-                matches!(provenance, Provenance::Curated | Provenance::Merged { .. }) || *donors >= 2
-            }
+            Evidence::PastFix { provenance, .. } => !matches!(provenance, Provenance::Proposed { .. }),
             Evidence::Model { .. } => false,
         };
         if reviewed { Self::Allowed } else { Self::Refused }

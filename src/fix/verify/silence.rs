@@ -1,5 +1,6 @@
 //! Hiding a finding is not healing it: comments that silence scanners, deleted or commented-out code, dead branches.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -98,15 +99,15 @@ fn has_code(text: &str, span: Span, tree: Option<&Tree>) -> bool {
         return code.flat_map(words).any(is_code);
     };
     let root = tree.root();
-    let comments: Vec<Span> = root
-        .dfs()
-        .filter(|node| node.kind().contains("comment"))
-        .map(|node| Span { start: node.range().start, end: node.range().end })
-        .collect();
+    let comments: Vec<Range<usize>> =
+        root.dfs().filter(|node| node.kind().contains("comment")).map(|node| node.range()).collect();
+    // In order of the file and apart from each other.
+    let in_comment = |at: usize| {
+        let behind = comments.partition_point(|comment| comment.start <= at);
+        behind.checked_sub(1).and_then(|last| comments.get(last)).is_some_and(|comment| comment.contains(&at))
+    };
     let offset = |word: &str| (word.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    words(text.get(span.range()).unwrap_or_default())
-        .filter(|word| !comments.iter().any(|comment| comment.range().contains(&offset(word))))
-        .any(is_code)
+    words(text.get(span.range()).unwrap_or_default()).filter(|word| !in_comment(offset(word))).any(is_code)
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

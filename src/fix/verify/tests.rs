@@ -301,6 +301,13 @@ fn a_finding_that_stays_in_any_form_is_refused() {
 }
 
 #[test]
+fn a_finding_moved_under_an_old_suppression_is_not_gone() {
+    let before = "import yaml\n# codehealer: ignore[py-yaml-load] trusted input\nold = yaml\ndata = yaml.load(old)\n";
+    let after = "import yaml\nold = yaml\n# codehealer: ignore[py-yaml-load] trusted input\ndata = yaml.load(old)\n";
+    refused(Check::FindingGone, change("app.py", before, after));
+}
+
+#[test]
 fn a_new_finding_is_refused() {
     refused(Check::NothingNew, change("app.py", CODE, &CODE.replace("yaml.load(file)", "eval(file.read())")));
     let elsewhere = fixed(CODE).replace("os.fspath(data)", "eval(os.fspath(data))");
@@ -325,14 +332,13 @@ fn siblings_and_findings_around_may_stay() {
 
 #[test]
 fn a_file_that_is_no_longer_scanned_is_not_healed() {
-    let binary = VerifyInput::new;
     let path = path("app.py");
     let targets = findings(&path, CODE);
     let edits = edit::minimal(CODE, &fixed(CODE), &path);
     let small = DetectLimits { max_bytes: 10, ..DetectLimits::default() };
     let files = RULES.iter().map(|(id, text)| (format!("{id}.yml"), (*text).to_owned())).collect();
     let blind = Detector::new(Arc::new(RuleSet::parse(files, RuleOrigin::BuiltIn).unwrap()), small);
-    let rejection = with_detector(&binary(&path, CODE, &targets, &edits), &blind, &repository()).unwrap_err();
+    let rejection = with_detector(&VerifyInput::new(&path, CODE, &targets, &edits), &blind, &repository()).unwrap_err();
     assert_eq!(rejection.check, RejectionKind::CouldNotCheck);
 }
 
