@@ -165,8 +165,7 @@ impl Channel<'_> {
     fn thread(&self, root: &str, mut messages: Vec<RawMessage>) -> Searchable {
         messages.sort_by_key(|message| format::millis(&message.ts));
         let configured = &self.options.channels;
-        let channel_configured =
-            if configured.is_empty() { !self.private } else { configured.iter().any(|name| *name == self.name) };
+        let channel_configured = if configured.is_empty() { !self.private } else { configured.contains(&self.name) };
         let thread = Thread {
             channel: self.name.clone(),
             channel_configured,

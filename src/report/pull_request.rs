@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::markdown::{block, code, cut, text};
 use crate::decide::Walk;
+use crate::detect::redact::redact;
 use crate::fix::diff;
 use crate::model::{CandidateJudged, ConsultOutcome, Decided, Decision, Evidence, Finding, RepoPath, Source, Verdict};
 use crate::state::run::RunHead;
@@ -23,19 +24,25 @@ pub type FileChanges = BTreeMap<RepoPath, (String, String)>;
 pub fn title(head: &RunHead, decided: &Decided) -> String {
     let summary = &head.summary;
     let fix = decided.chosen.first().map_or("", |c| c.candidate.title.as_str());
-    let title = format!("Fix {} in {}: {}", summary.issue_type, summary.path, fix.replace(['\n', '\r', '@'], " "));
-    cut(&crate::detect::redact::redact(&title), TITLE_LIMIT).to_owned()
+    let title = format!("Fix {} in {}: {}", summary.issue_type, summary.path, fix);
+    cut(&line(&title), TITLE_LIMIT).to_owned()
+}
+
+/// One line of plain text: no secrets, no control characters, nobody mentioned, no issue closed.
+fn line(hostile: &str) -> String {
+    let clean = redact(hostile);
+    clean.chars().map(|c| if c.is_control() || matches!(c, '@' | '#') { ' ' } else { c }).collect()
 }
 
 /// Subject, what and why, and the case it belongs to. No trailers that a forge would act on.
 #[must_use]
 pub fn commit_message(head: &RunHead, decided: &Decided) -> String {
     let summary = &head.summary;
-    let note = decided.chosen.first().map(|c| source_line(c)).unwrap_or_default();
+    let note = decided.chosen.first().map(|c| line(&source_line(c))).unwrap_or_default();
     let subject = title(head, decided);
     format!(
         "{subject}\n\n{}\nSource: {note}. Confidence {} of 100.\n\nCodeHealer-Case: {}-g{}\n",
-        summary.headline.replace('@', " at "),
+        line(&summary.headline),
         decided.confidence,
         head.case.short(),
         head.generation.0,

@@ -22,6 +22,8 @@ pub const BRANCH_PREFIX: &str = "codehealer/";
 const AUTHOR: &str = "CodeHealer";
 const EMAIL: &str = "codehealer@localhost";
 
+/// Commits that people may have put on ours and it is still recognised.
+const FOLLOWED: usize = 200;
 /// Tries while another process holds the reference's lock: 20 × 25 ms.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
@@ -58,12 +60,21 @@ pub(super) fn reference_name(branch: &str) -> Result<String, Failure> {
     Ok(reference)
 }
 
-/// An existing branch is ours when it holds exactly our tree on our parent, whoever made the commit.
+/// An existing branch is ours when it holds exactly our tree on our parent, whoever made the commit, or when people went
+/// on from there: then their work stays and the branch still proposes the fix.
 fn judge(repo: &Repository, tip: Oid, parent: Oid, tree: Oid) -> Result<BranchOutcome, Failure> {
     let id = commit_id(tip)?;
-    let found = repo.find_commit(tip)?;
-    let ours = found.tree_id() == tree && found.parent_ids().eq([parent]);
-    Ok(if ours { BranchOutcome::Adopted(id) } else { BranchOutcome::Foreign(id) })
+    let mut commit = repo.find_commit(tip)?;
+    for _ in 0..FOLLOWED {
+        if commit.tree_id() == tree && commit.parent_ids().eq([parent]) {
+            return Ok(BranchOutcome::Adopted(id));
+        }
+        match commit.parent(0) {
+            Ok(earlier) => commit = earlier,
+            Err(_) => break,
+        }
+    }
+    Ok(BranchOutcome::Foreign(id))
 }
 
 /// Writes the parent's tree with the planned contents and returns its id.

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::merged::merged_as;
 use super::record::{Folder, Record};
 use super::{branch, read, trees};
+use crate::model::CommitId;
 use crate::ports::{PullRequest, PullRequestPlan, PullRequestState};
 
 /// Opens the pull request unless there is one of this branch; true when it was opened now.
@@ -49,7 +50,8 @@ fn opened(repo: &Repository, pulls: &Folder, plan: &PullRequestPlan) -> Result<R
     let Some(tip) = read::head(repo, &reference)? else {
         return Err(Failure::missing(format!("there is no branch {}", plan.branch)));
     };
-    if read::head(repo, &base_reference(&plan.base))?.is_none() {
+    let is_commit = || CommitId::new(plan.base.clone()).is_ok_and(|id| trees::commit(repo, &id).is_ok());
+    if read::head(repo, &base_reference(&plan.base))?.is_none() && !is_commit() {
         return Err(Failure::missing(format!("there is no branch {} to propose to", plan.base)));
     }
     let tip = read::commit_id(tip)?;

@@ -229,11 +229,22 @@ pub async fn a_branch_is_made_once_and_then_adopted(world: &dyn World) {
     assert_eq!(remade, BranchOutcome::Created(commit), "the same plan makes the same commit");
 }
 
-pub async fn a_branch_with_other_content_is_left_alone(world: &dyn World) {
+pub async fn a_persons_commit_on_our_branch_is_kept(world: &dyn World) {
     let git = world.git();
     let parent = git.write("a.py", "a = 1\n");
     let plan = plan(&parent, &[("a.py", "a = 2\n")]);
     world.forge().ensure_branch(&world.repository(), &plan).await.unwrap();
+    let theirs = git.on(BRANCH).file("a.py", "a = 3\n").commit("by a person");
+    let found = world.forge().ensure_branch(&world.repository(), &plan).await.unwrap();
+    assert_eq!(found, BranchOutcome::Adopted(theirs.clone()));
+    assert_eq!(git.tip(BRANCH), Some(theirs));
+}
+
+pub async fn a_branch_with_other_content_is_left_alone(world: &dyn World) {
+    let git = world.git();
+    let parent = git.write("a.py", "a = 1\n");
+    let plan = plan(&parent, &[("a.py", "a = 2\n")]);
+    git.point(BRANCH, &parent);
     let theirs = git.on(BRANCH).file("a.py", "a = 3\n").commit("by a person");
     let found = world.forge().ensure_branch(&world.repository(), &plan).await.unwrap();
     assert_eq!(found, BranchOutcome::Foreign(theirs.clone()));
@@ -354,6 +365,7 @@ macro_rules! forge_contract {
             commits_that_are_gone_are_missing,
             bytes_come_back_as_they_are,
             a_branch_is_made_once_and_then_adopted,
+            a_persons_commit_on_our_branch_is_kept,
             a_branch_with_other_content_is_left_alone,
             plans_that_reach_too_far_are_refused,
             a_pull_request_is_opened_once,
