@@ -19,7 +19,8 @@ fn confidence(judged: &CandidateJudged) -> Option<Confidence> {
     judged.scored.as_ref().map(|s| s.confidence)
 }
 
-/// The best verified candidate of each finding: highest confidence, then the earlier source, then the smaller edit.
+/// The best verified candidate of each finding: highest confidence, then the earlier source, then the one that its source
+/// named first. Each source names its candidates in the order of its preference; the size of an edit says nothing.
 pub fn best_by_finding<'a>(
     candidates: impl Iterator<Item = &'a CandidateJudged>,
 ) -> BTreeMap<&'a Fingerprint, &'a CandidateJudged> {
@@ -34,8 +35,7 @@ pub fn best_by_finding<'a>(
 }
 
 fn rank(judged: &CandidateJudged) -> impl Ord {
-    let size: usize = judged.candidate.edits.iter().map(|e| e.text.len() + (e.span.end - e.span.start)).sum();
-    (Reverse(confidence(judged)), judged.candidate.evidence.source(), size)
+    (Reverse(confidence(judged)), judged.candidate.evidence.source())
 }
 
 /// Which of the best candidates make the change. A weak candidate never drags a strong one down: when at least one reaches
@@ -50,4 +50,49 @@ pub fn order_for_union<'a>(
     let strong = all.iter().filter(|c| confidence(c) >= Some(thresholds.draft)).count();
     let left_out = if strong == 0 { Vec::new() } else { all.split_off(strong) };
     Choice { chosen: all, left_out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Candidate, Check, Edit, Evidence, FixId, Level, Provenance, RepoPath, RepositoryId, RuleId, Scored, Span,
+        TrackRecord, Verdict,
+    };
+
+    fn curated(text: &str, percent: u8) -> CandidateJudged {
+        let evidence = Evidence::PastFix {
+            fix: FixId(text.to_owned()),
+            origin: String::new(),
+            provenance: Provenance::Curated,
+            level: Level::Curated,
+            similarity: 1.0,
+            supports: 0.0,
+            contradictions: 0.0,
+            record: TrackRecord::default(),
+            foreign_tokens: Vec::new(),
+            donors: 1,
+        };
+        let path = RepoPath::new("a.py").unwrap();
+        let edits = vec![Edit { path: path.clone(), span: Span::new(0, 1), text: text.to_owned() }];
+        CandidateJudged {
+            finding: Fingerprint::of(&RepositoryId("r".into()), &RuleId::new("py-x").unwrap(), &path, "x", 0),
+            candidate: Candidate { title: String::new(), edits, evidence },
+            verdict: Verdict::Verified(vec![Check::ParsesCleanly]),
+            scored: Some(Scored { confidence: Confidence::new(percent).unwrap(), lines: Vec::new() }),
+        }
+    }
+
+    #[test]
+    fn among_equals_the_one_named_first_wins_however_long_it_is() {
+        let named = [curated("(name,)", 90), curated("(name)", 90)];
+        let best = best_by_finding(named.iter());
+        assert_eq!(best.values().next().unwrap().candidate.edits[0].text, "(name,)");
+    }
+
+    #[test]
+    fn a_surer_one_wins_wherever_it_was_named() {
+        let named = [curated("a", 80), curated("b", 90)];
+        assert_eq!(best_by_finding(named.iter()).values().next().unwrap().candidate.edits[0].text, "b");
+    }
 }
