@@ -8,6 +8,7 @@ use ast_grep_core::matcher::MatcherExt as _;
 use super::language::{self, Node, Tree};
 use super::lines::LineIndex;
 use super::normalise::{normalise, normalise_text};
+use super::redact::redact;
 use super::rules::{CompiledRule, LanguageRules, RuleSet};
 use super::skip::{self, Limits, SkipReason};
 use super::suppress::{Notice, Suppressed, Suppressions};
@@ -275,6 +276,8 @@ fn findings(file: &File<'_>, lines: &LineIndex<'_>, places: Vec<Place>) -> Vec<F
         let fingerprint = Fingerprint::of(file.repository, &rule.id, file.path, &normalised, *ordinal);
         *ordinal += 1;
         let (start, end) = (lines.position(span.start), lines.position(span.end));
+        // The identity knows the code as it is; what is recorded and shown must not hold a secret.
+        let normalised = redact(&normalised).into_owned();
         findings.push(Finding { rule, path: file.path.clone(), span, start, end, normalised, fingerprint, message });
     }
     findings

@@ -3,6 +3,7 @@
 use super::lease::{LeaseOutcome, Leased};
 use super::{HealError, Healer, trail};
 use crate::decide::{Step, Walk};
+use crate::detect::redact::redact;
 use crate::fix::diff;
 use crate::model::{CaseId, Decided, EventKind, Generation, RunState, Source, UnixMillis};
 use crate::ports::{ErrorKind, PortError};
@@ -166,7 +167,7 @@ impl Healer {
     }
 
     async fn fail(&self, leased: &mut Leased, error: &HealError) -> Result<(), HealError> {
-        let reason = error_chain(error);
+        let reason = redact(&error_chain(error)).into_owned();
         self.append(leased, EventKind::Failed { reason: reason.clone() }).await?;
         self.notify_failure(leased, &reason).await
     }

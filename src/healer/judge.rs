@@ -6,6 +6,7 @@ use super::heal::replay;
 use super::lease::Leased;
 use super::{HealError, Healer};
 use crate::decide::{Choice, Walk, best_by_finding, order_for_union};
+use crate::detect::redact::redact;
 use crate::detect::sarif_in::{self, Place};
 use crate::fix::edit;
 use crate::fix::score::{CaseFacts, score};
@@ -204,7 +205,10 @@ fn judged(finding: &Finding, candidate: &Candidate, checked: Result<VerifiedCand
     let scored = checked.as_ref().ok().map(|verified| score(&candidate.evidence, verified, &facts));
     let verdict = match checked {
         Ok(verified) => verified.verdict(),
-        Err(rejection) => Verdict::Rejected(rejection),
+        Err(rejection) => {
+            let detail = redact(&rejection.detail).into_owned();
+            Verdict::Rejected(Rejection { detail, ..rejection })
+        }
     };
     CandidateJudged { finding: finding.fingerprint.clone(), candidate: candidate.clone(), verdict, scored }
 }

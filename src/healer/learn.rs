@@ -5,11 +5,12 @@ use super::lease::Leased;
 use super::{HealError, Healer};
 use crate::decide::Walk;
 use crate::detect;
+use crate::detect::redact::{mask, secrets_in};
 use crate::fix::learn::{self, LearnInput, Learned};
 use crate::fix::{diff, edit};
 use crate::model::{
-    AuthorKind, CandidateJudged, Confidence, Decided, Decision, EventKind, Finding, FixId, Language, PastFix,
-    Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
+    AuthorKind, CandidateJudged, Confidence, Decided, Decision, EditPattern, EventKind, Finding, FixId, Language,
+    PastFix, Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
 };
 
 /// A file before and after a fix.
@@ -107,7 +108,11 @@ impl Healer {
         origin: &Origin<'_>,
     ) -> Result<PastFix, HealError> {
         let embedder = &self.ports.embedder;
-        let vector = embedder.embed(language, &learned.scope_before, learned.finding_in_scope).await?;
+        let mut learned = learned;
+        learned.patterns.retain(is_free_of_secrets);
+        let scope_before = mask(&learned.scope_before).into_owned();
+        let scope_after = mask(&learned.scope_after).into_owned();
+        let vector = embedder.embed(language, &scope_before, learned.finding_in_scope).await?;
         Ok(PastFix {
             id,
             schema: PastFix::SCHEMA,
@@ -119,8 +124,8 @@ impl Healer {
             severity: finding.rule.severity,
             confidence: Confidence::from_probability(0.0),
             message: finding.message.clone(),
-            scope_before: learned.scope_before,
-            scope_after: learned.scope_after,
+            scope_before,
+            scope_after,
             finding: learned.finding_in_scope,
             anchor_kind: learned.anchor_kind,
             imports_added: learned.imports_added,
@@ -216,6 +221,11 @@ impl HistoricalChange<'_> {
 pub struct LearnReport {
     pub learned: Vec<(crate::model::RuleId, FixId)>,
     pub refused: Vec<(crate::model::RuleId, String)>,
+}
+
+/// An exact pattern may quote a secret of the code it was learned from; more general ones do not need it.
+fn is_free_of_secrets(pattern: &EditPattern) -> bool {
+    serde_json::to_string(pattern).is_ok_and(|text| secrets_in(&text).is_empty())
 }
 
 fn same_place(a: &Finding, b: &Finding) -> bool {

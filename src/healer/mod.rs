@@ -3,6 +3,7 @@
 //! One run is healed step by step: replay its events, ask [`crate::decide::Walk::next`] what comes next, do that one
 //! thing through a port, record it, repeat. Every step can be done twice without harm, so a worker may die anywhere.
 
+mod again;
 mod consult;
 mod deliver;
 mod error;

@@ -3,8 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::heal::replay;
-use super::lease::Leased;
 use super::{HealError, Healer, trail};
 use rayon::prelude::*;
 
@@ -14,8 +12,8 @@ use crate::model::{
     RepositoryId, RuleId, RunState,
 };
 use crate::ports::{ErrorKind, PortError};
-use crate::state::chain;
 use crate::state::run::{self, CaseHead, FindingRecord, FindingStatus, RunHead, Summary};
+use crate::state::{Item, chain, keys};
 
 /// Files read and scanned together; bounds memory whatever the range.
 const BATCH: usize = 64;
@@ -134,7 +132,7 @@ impl Healer {
     }
 
     /// Stores a run for the case unless it needs none.
-    async fn open_case(
+    pub(super) async fn open_case(
         &self,
         request: &ScanRequest,
         report: &mut ScanReport,
@@ -177,7 +175,7 @@ impl Healer {
             return Ok(());
         }
         if ended == Some(Ended::WaitsForPeople) {
-            return self.let_wait(report, &case, &fresh, blob).await;
+            return self.let_wait((&request.repository.id, report), &case, &fresh, blob).await;
         }
         let generation = Generation(previous.as_ref().map_or(1, |p| p.head.generation.0 + 1));
         let new = NewRun { case: case.clone(), generation, findings: fresh, blob, previous: previous.map(|p| p.head) };
@@ -186,7 +184,7 @@ impl Healer {
         Ok(())
     }
 
-    async fn previous_run(&self, case: &CaseId) -> Result<Option<PreviousRun>, HealError> {
+    pub(super) async fn previous_run(&self, case: &CaseId) -> Result<Option<PreviousRun>, HealError> {
         let state = &*self.ports.state;
         let Some(head) = trail::case_head(state, case).await? else { return Ok(None) };
         let run = trail::run_head(state, case, head.generation).await?;
@@ -199,34 +197,10 @@ impl Healer {
         Ok(Some(PreviousRun { head, ended }))
     }
 
-    /// Opens the next generation of a superseded run: its findings, as far as they still stand at the branch's head.
-    pub(super) async fn judge_anew(&self, leased: &Leased) -> Result<Option<Generation>, HealError> {
-        let summary = &leased.head.summary;
-        let forge = &self.ports.forge;
-        let Some(head) = forge.head(&summary.repository, &summary.reference).await? else { return Ok(None) };
-        let Some(file) = forge.read(&summary.repository, &head, &summary.path).await? else { return Ok(None) };
-        let walk = replay(leased)?;
-        let mut findings = self.detector.scan(&summary.repository.id, &summary.path, &file.bytes).findings;
-        findings.retain(|f| walk.findings.iter().any(|old| old.fingerprint == f.fingerprint));
-        let request = ScanRequest {
-            repository: summary.repository.clone(),
-            reference: summary.reference.clone(),
-            base: None,
-            head,
-            pusher: summary.pusher.clone(),
-            external: Vec::new(),
-        };
-        let mut report = ScanReport::default();
-        if !findings.is_empty() {
-            self.open_case(&request, &mut report, (&summary.rule, &summary.path), &findings).await?;
-        }
-        Ok(report.runs.first().map(|(_, generation)| *generation))
-    }
-
     /// New findings of a case whose pull request waits for people are kept until that one has ended.
     async fn let_wait(
         &self,
-        report: &mut ScanReport,
+        (repository, report): (&RepositoryId, &mut ScanReport),
         case: &CaseId,
         fresh: &[&Finding],
         blob: &str,
@@ -238,6 +212,13 @@ impl Healer {
             record.reason = Some("the case's pull request still waits for people".to_owned());
             trail::put(&*self.ports.state, run::finding_item(case, &record)).await?;
         }
+        let mark = Item {
+            key: keys::waiting(repository, case),
+            fields: run::fields(&serde_json::json!({ "case": case })),
+            indexes: Vec::new(),
+            expires: None,
+        };
+        trail::put(&*self.ports.state, mark).await?;
         report.known.push((case.clone(), "its pull request still waits for people".to_owned()));
         Ok(())
     }
@@ -287,14 +268,14 @@ struct NewRun<'a> {
     previous: Option<CaseHead>,
 }
 
-struct PreviousRun {
-    head: CaseHead,
-    ended: Ended,
+pub(super) struct PreviousRun {
+    pub head: CaseHead,
+    pub ended: Ended,
 }
 
 /// How the case's last run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+pub(super) enum Ended {
     NotYet,
     /// Its pull request is open.
     WaitsForPeople,

@@ -126,7 +126,7 @@ impl Worker {
             Task::Push(push) => self.push_audited(push).await.map(|()| None),
             Task::Heal { case, generation } => self.heal(case, *generation).await,
             Task::FollowUp { repository } => match self.repositories.get(repository) {
-                Some(repository) => self.healer.follow_up(repository).await.map(|_| None),
+                Some(repository) => self.follow_up(repository).await.map(|()| None),
                 None => Ok(None),
             },
         }
@@ -252,10 +252,17 @@ impl Worker {
             self.catch_up(repository, reference).await?;
         }
         for repository in self.repositories.values() {
-            self.healer.follow_up(repository).await?;
+            self.follow_up(repository).await?;
         }
         let due = self.healer.due_runs().await?.due;
         Ok(self.enqueue(&due).await?)
+    }
+
+    /// Takes in what people did, and opens runs for findings that waited for it.
+    async fn follow_up(&self, repository: &Repository) -> Result<(), HealError> {
+        self.healer.follow_up(repository).await?;
+        let opened = self.healer.open_waiting(repository).await?;
+        Ok(self.enqueue(&opened).await?)
     }
 
     /// Scans a branch whose head moved without a webhook. The first sight of a branch records where it stands.

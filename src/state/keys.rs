@@ -61,6 +61,18 @@ pub fn detail_parts(sha: &str) -> String {
     format!("DET#{sha}#")
 }
 
+/// Partition of the cases of a repository with findings that wait for a pull request to end.
+#[must_use]
+pub fn waiting_partition(repository: &RepositoryId) -> String {
+    format!("REPO#{repository}#WAITING")
+}
+
+/// One such case.
+#[must_use]
+pub fn waiting(repository: &RepositoryId, case: &CaseId) -> Key {
+    key(waiting_partition(repository), case.as_str())
+}
+
 /// How far a branch was scanned.
 #[must_use]
 pub fn position(repository: &RepositoryId, reference: &str) -> Key {

@@ -36,6 +36,24 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
+/// The text with every secret overwritten in place: the same length in bytes, so that places in it stay valid.
+#[must_use]
+pub fn mask(text: &str) -> Cow<'_, str> {
+    let secrets = secrets_in(text);
+    if secrets.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut masked = String::with_capacity(text.len());
+    let mut at = 0;
+    for secret in secrets {
+        masked.push_str(text.get(at..secret.start).unwrap_or_default());
+        masked.extend(std::iter::repeat_n('x', secret.end - secret.start));
+        at = secret.end;
+    }
+    masked.push_str(text.get(at..).unwrap_or_default());
+    Cow::Owned(masked)
+}
+
 /// Where secrets stand in the text, plain or encoded (base64, percent, hexadecimal): in order, apart from each other, on
 /// character boundaries.
 #[must_use]

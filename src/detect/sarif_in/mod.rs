@@ -139,6 +139,7 @@ impl Reader<'_> {
         *ordinal += 1;
         let message = rules.message(&result).unwrap_or_else(|| rule.message.clone());
         let (start, end) = (lines.position(span.start), lines.position(span.end));
+        let normalised = redact(&normalised).into_owned();
         Ok(Finding { rule: Arc::new(rule), path, span, start, end, normalised, fingerprint, message })
     }
 }

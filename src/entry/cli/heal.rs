@@ -62,6 +62,8 @@ pub async fn run(session: &Session, args: HealArgs) -> Result<Exit> {
     let mut done = Done::default();
     if !args.dry_run {
         done.feedback = wired.healer.follow_up(&clone.repository).await?;
+        // The runs are due at once, and found again below.
+        wired.healer.open_waiting(&clone.repository).await?;
     }
     let request = request(session, (&wired, &clone, &range), &args).await?;
     let policy_at = request.base.clone().unwrap_or_else(|| request.head.clone());

@@ -8,7 +8,7 @@ use super::heal::replay;
 use super::judge::Base;
 use super::lease::Leased;
 use super::{HealError, Healer};
-use crate::detect::redact::redact;
+use crate::detect::redact::{redact, secrets_in};
 use crate::model::{Candidate, ConsultOutcome, Consultation, EventKind, Finding, Fingerprint, Source};
 
 /// What asking a source brought, before it is recorded.
@@ -90,6 +90,13 @@ fn skipped(source: Source) -> Consultation {
 
 /// Everything a source said is hostile: secrets go before it is recorded.
 fn answered(source: Source, answer: Answer, millis: u64) -> Consultation {
+    let mut answer = answer;
+    let offered = answer.candidates.len();
+    answer.candidates.retain(|(_, candidate)| candidate.edits.iter().all(|edit| secrets_in(&edit.text).is_empty()));
+    let refused = offered - answer.candidates.len();
+    if refused > 0 {
+        answer.answers.push(format!("{refused} proposal(s) with a secret in them were dropped"));
+    }
     let outcome = if answer.candidates.is_empty() { ConsultOutcome::NothingFound } else { ConsultOutcome::Answered };
     let clean = |text: String| redact(&text).into_owned();
     Consultation {
