@@ -8,9 +8,9 @@ use crate::fix::pattern::splice::relative;
 use crate::fix::pattern::tree::{NodeId, Tree};
 use crate::model::{EditPattern, Level, PatternNode, Rewrite, Span, TemplatePart};
 
-use super::align::Gap;
 use super::minimise::{Layout, layout};
 use super::scope::Facts;
+use crate::fix::pattern::align::Gap;
 
 /// Largest pattern that is stored, in nodes, and its greatest depth.
 const MAX_NODES: usize = 400;
@@ -91,6 +91,8 @@ struct Builder<'a> {
     level: Level,
     /// Nodes (by hash) that inserted code repeats and that therefore must be holes.
     wanted: BTreeSet<u64>,
+    /// Those of them that are deleted and written again elsewhere: holes from L2 on even where names are fixed.
+    moved: BTreeSet<u64>,
     /// Where the wanted nodes are bound.
     sites: BTreeSet<NodeId>,
     /// Old nodes with such a place strictly below them.
@@ -116,6 +118,7 @@ impl<'a> Builder<'a> {
             old,
             level,
             wanted: BTreeSet::new(),
+            moved: BTreeSet::new(),
             sites: BTreeSet::new(),
             holds_wanted: BTreeSet::new(),
             holes: BTreeMap::new(),
@@ -138,7 +141,8 @@ impl<'a> Builder<'a> {
         let (old, new) = (self.old, self.example.new);
         let mut there: BTreeMap<u64, bool> = BTreeMap::new();
         for id in old.subtree(self.example.root) {
-            if old.node(id).named && !self.is_concrete(id) {
+            let moves = self.level >= Level::L2 && self.is_deleted(id);
+            if old.node(id).named && (moves || !self.is_concrete(id)) {
                 *there.entry(old.node(id).hash).or_default() |= self.is_deleted(id);
             }
         }
@@ -147,11 +151,15 @@ impl<'a> Builder<'a> {
             while at < new.subtree(top).end {
                 let node = new.node(at);
                 let leafy = new.is_leaf(at) || kinds::is_literal(new, at);
-                let value = node.named && !kinds::is_fixed_name(new, at) && (leafy || self.level >= Level::L2);
-                let useful = !kinds::is_constant(new, at) || there.get(&node.hash) == Some(&true);
-                let repeated = value && useful && there.contains_key(&node.hash) && !is_keyword_value(new, at);
+                let value = node.named && !self.names_something(at) && (leafy || self.level >= Level::L2);
+                let deleted = there.get(&node.hash) == Some(&true);
+                let useful = deleted || !kinds::is_constant(new, at);
+                let repeated = value && useful && there.contains_key(&node.hash);
                 if repeated {
                     self.wanted.insert(node.hash);
+                    if deleted && self.level >= Level::L2 {
+                        self.moved.insert(node.hash);
+                    }
                 }
                 at += if repeated { node.size } else { 1 };
             }
@@ -162,12 +170,27 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether inserted code says by this node what it does, not what it does it to: a callee, an attribute, the name or
+    /// constant of a keyword, a module.
+    fn names_something(&self, id: NodeId) -> bool {
+        let new = self.example.new;
+        let node = new.node(id);
+        let parent = node.parent.map(|parent| new.node(parent).kind).unwrap_or_default();
+        let receiver = matches!(node.field, Some("object" | "operand"))
+            && new.is_leaf(id)
+            && self.example.facts.is_global(new.text_of(id), new.language);
+        let role = matches!(node.field, Some("function" | "constructor" | "attribute" | "property" | "field"))
+            || matches!((parent, node.field), ("keyword_argument" | "method_invocation", Some("name")))
+            || (parent == "keyword_argument" && kinds::is_constant(new, id));
+        role || receiver
+    }
+
     /// For each wanted node the one place that binds it: in what is deleted, else nearest to the edit or the finding.
     fn binding_sites(&self) -> BTreeSet<NodeId> {
         let mut best: BTreeMap<u64, ((bool, usize, NodeId), NodeId)> = BTreeMap::new();
         for id in self.old.subtree(self.example.root) {
             let hash = self.old.node(id).hash;
-            if self.wanted.contains(&hash) && !self.is_concrete(id) {
+            if self.wanted.contains(&hash) && (self.is_moved(id) || !self.is_concrete(id)) {
                 let near = |up: &NodeId| self.old.within(self.anchor, *up) || self.is_changed(*up);
                 let up = std::iter::once(id).chain(self.old.ancestors(id)).find(near).unwrap_or(0);
                 let cost = (!self.is_deleted(id), self.old.node(up).size, id);
@@ -194,9 +217,13 @@ impl<'a> Builder<'a> {
                 && self.example.facts.is_global(self.old.text_of(id), self.old.language))
     }
 
+    fn is_moved(&self, id: NodeId) -> bool {
+        self.moved.contains(&self.old.node(id).hash) && self.is_deleted(id)
+    }
+
     fn hole_kind(&self, id: NodeId) -> Option<Option<String>> {
         let (node, level) = (self.old.node(id), self.level);
-        if level == Level::L0 || !node.named || self.is_changed(id) || self.is_concrete(id) {
+        if level == Level::L0 || !node.named || self.is_changed(id) || (self.is_concrete(id) && !self.is_moved(id)) {
             return None;
         }
         let exact = Some(node.kind.to_owned());
@@ -391,7 +418,7 @@ impl<'a> Builder<'a> {
         while at < new.subtree(top).end {
             let node = new.node(at);
             let hole = self.holes.get(&node.hash).filter(|_| self.wanted.contains(&node.hash));
-            if let Some(hole) = hole.filter(|_| !kinds::is_fixed_name(new, at) && !is_keyword_value(new, at)) {
+            if let Some(hole) = hole.filter(|_| !self.names_something(at)) {
                 copies.push((node.span, *hole));
                 at += node.size;
                 continue;
@@ -400,6 +427,11 @@ impl<'a> Builder<'a> {
                 let text = new.text_of(at);
                 if text.contains('\n') {
                     return Err(Unfit::LongString);
+                }
+                if let Some(copy) = self.underscored(at) {
+                    copies.push(copy);
+                    at += 1;
+                    continue;
                 }
                 if self.level > Level::L0
                     && names::is_free_name(new, at)
@@ -411,6 +443,20 @@ impl<'a> Builder<'a> {
             at += 1;
         }
         Ok(())
+    }
+
+    /// A deleted name that is written again with underscores around it: `i` and `_i`, `filter` and `filter_`.
+    fn underscored(&self, id: NodeId) -> Option<(Span, u32)> {
+        let (new, text) = (self.example.new, self.example.new.text_of(id));
+        let (bare, start) = (text.trim_matches('_'), new.node(id).span.start);
+        if self.level < Level::L4 || bare.len() == text.len() || !kinds::is_identifier(new.node(id).kind) {
+            return None;
+        }
+        let deleted = self.example.deleted().flat_map(|top| self.old.subtree(top));
+        let same = |old: &NodeId| kinds::is_identifier(self.old.node(*old).kind) && self.old.text_of(*old) == bare;
+        let hole = deleted.into_iter().find(same).and_then(|old| self.holes.get(&self.old.node(old).hash))?;
+        let start = start + (text.len() - text.trim_start_matches('_').len());
+        Some((Span { start, end: start + bare.len() }, *hole))
     }
 
     fn template(&self, span: Span, indent: &str, copies: &[(Span, u32)], template: &mut Vec<TemplatePart>) {
@@ -428,12 +474,6 @@ impl<'a> Builder<'a> {
         }
         literal(at, span.end, template);
     }
-}
-
-/// A constant flag of a keyword (`check=True`) keeps its own text even where the same constant stands elsewhere.
-fn is_keyword_value(tree: &Tree, id: NodeId) -> bool {
-    let Some(parent) = tree.node(id).parent else { return false };
-    tree.node(parent).kind == "keyword_argument" && kinds::is_constant(tree, id)
 }
 
 fn is_delimiter(tree: &Tree, id: NodeId) -> bool {

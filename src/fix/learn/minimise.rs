@@ -5,7 +5,7 @@ use crate::fix::pattern::splice::{Body, Place, indented, line_indent, relative};
 use crate::fix::pattern::tree::{NodeId, Tree};
 use crate::model::Span;
 
-use super::align::{self, Gap};
+use crate::fix::pattern::align::{self, Gap};
 
 /// How many of the gaps nearest to the finding are tried alone, in pairs and in threes.
 const NEAREST: [usize; 3] = [12, 8, 5];

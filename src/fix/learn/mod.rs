@@ -4,7 +4,6 @@
 //! that makes the finding go away, rooted at the syntax it touches and generalised along a ladder (after Bader et al.,
 //! *Getafix*, OOPSLA 2019, but from one example). Every rung must reproduce the fix it was learned from.
 
-mod align;
 mod generalise;
 mod minimise;
 mod scope;
@@ -13,10 +12,10 @@ mod tests;
 
 use crate::fix::pattern::fragment::Pair;
 use crate::fix::pattern::tree::{NodeId, Tree, TreeError};
-use crate::fix::pattern::{DEFAULT_STEPS, names, reproduces};
+use crate::fix::pattern::{DEFAULT_STEPS, guards, names, reproduces};
 use crate::model::{EditPattern, Language, Level, Span};
 
-use align::Gap;
+use crate::fix::pattern::align::{self, Gap};
 use generalise::Example;
 use scope::Facts;
 
@@ -93,7 +92,8 @@ pub fn learn(input: &LearnInput<'_>) -> Result<Learned, LearnRefusal> {
     let (imports, local) = split_imports(&old, &new)?;
     let with_imports = |chosen: &[&Gap]| {
         let all: Vec<&Gap> = imports.iter().chain(chosen.iter().copied()).collect();
-        minimise::patched(&old, &new, &all).is_some_and(|text| (input.silent)(&text))
+        let patched = minimise::patched(&old, &new, &all);
+        patched.is_some_and(|text| !loses_meaning(input, &text) && (input.silent)(&text))
     };
     let mut chosen = minimise::smallest(&old, &local, input.finding, &with_imports).ok_or(LearnRefusal::NotAFix)?;
     chosen.sort_by_key(|gap| align::start(&old, gap));
@@ -101,6 +101,12 @@ pub fn learn(input: &LearnInput<'_>) -> Result<Learned, LearnRefusal> {
         return Err(LearnRefusal::SyntaxError);
     }
     generalised(input, &old, &new, &chosen)
+}
+
+/// Whether a part of the change breaks what its other parts mend: a default that became `None` without the test for it.
+fn loses_meaning(input: &LearnInput<'_>, patched: &str) -> bool {
+    let broken = |text: &str| guards::violation(input.language, input.before, text, input.finding).is_some();
+    broken(patched) && !broken(input.after)
 }
 
 /// Gaps that add imports, and the others.
@@ -136,7 +142,7 @@ fn touches_error(old: &Tree, gap: &Gap) -> bool {
 fn generalised(input: &LearnInput<'_>, old: &Tree, new: &Tree, chosen: &[&Gap]) -> Result<Learned, LearnRefusal> {
     let root = edit_root(old, chosen, input.finding);
     let facts = Facts::gather(old, new, chosen, scope::enclosing(old, root));
-    let root = widened(old, root, &facts);
+    let root = widened(old, root, chosen, &facts);
     let changed = changed_span(old, chosen);
     let span = scope::remembered(old, root, input.finding, changed);
     let patched = minimise::patched(old, new, chosen).ok_or(LearnRefusal::NotAFix)?;
@@ -169,13 +175,23 @@ fn edit_root(old: &Tree, chosen: &[&Gap], finding: Span) -> NodeId {
     std::iter::once(lowest).chain(old.ancestors(lowest)).find(|id| old.node(*id).span.overlaps(finding)).unwrap_or(0)
 }
 
-/// Widens the root until the names that the edit inserts occur in it; where four steps do not do, it stays.
-fn widened(old: &Tree, root: NodeId, facts: &Facts) -> NodeId {
-    let binds_all = |id: &NodeId| {
+/// Widens the root until what binds the inserted names lies in it, or at least a use of them; where four steps do not
+/// do, it stays. A name that is in the deleted code needs no more.
+fn widened(old: &Tree, root: NodeId, chosen: &[&Gap], facts: &Facts) -> NodeId {
+    let mut needed = facts.needs_binding.clone();
+    for gap in chosen {
+        for top in old.node(gap.old_parent).children.get(gap.old.clone()).unwrap_or_default() {
+            let deleted = names::free_names(old, *top);
+            needed.retain(|name| !deleted.contains(name.as_str()));
+        }
+    }
+    let near = || std::iter::once(root).chain(old.ancestors(root).take(MAX_WIDENING));
+    let binds = |id: &NodeId| needed.is_subset(&scope::bound_names(old, *id));
+    let mentions = |id: &NodeId| {
         let there = names::free_names(old, *id);
-        facts.needs_binding.iter().all(|name| there.contains(name.as_str()))
+        needed.iter().all(|name| there.contains(name.as_str()))
     };
-    std::iter::once(root).chain(old.ancestors(root).take(MAX_WIDENING)).find(binds_all).unwrap_or(root)
+    near().find(binds).or_else(|| near().find(mentions)).unwrap_or(root)
 }
 
 fn changed_span(old: &Tree, chosen: &[&Gap]) -> Span {

@@ -6,7 +6,7 @@ use crate::fix::pattern::tree::{NodeId, Tree};
 use crate::fix::pattern::{builtins, kinds, names};
 use crate::model::{Language, Span};
 
-use super::align::Gap;
+use crate::fix::pattern::align::Gap;
 
 /// What the names of an edit mean in the donor's file.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,8 @@ impl Facts {
 }
 
 /// Names that parameters, assignments, loops and the like bind below the node.
-fn bound_names(tree: &Tree, scope: NodeId) -> BTreeSet<String> {
+#[must_use]
+pub fn bound_names(tree: &Tree, scope: NodeId) -> BTreeSet<String> {
     tree.subtree(scope)
         .filter(|id| kinds::is_identifier(tree.node(*id).kind) && binds(tree, *id))
         .map(|id| tree.text_of(id).to_owned())

@@ -154,8 +154,10 @@ fn copies_stay_whole(tree: &Tree, patched: &Tree, rendered: &[Rendered]) -> bool
         let Some(base) = made.applied.span.start.checked_add_signed(shift) else { return false };
         for (span, id) in &made.copies {
             let span = Span { start: base + span.start, end: base + span.end };
-            let mut at = Some(patched.covering(span));
-            let mut whole = false;
+            let covering = patched.covering(span);
+            let mut at = Some(covering);
+            let name = patched.text_of(covering).trim_matches('_') == tree.text_of(*id).trim_matches('_');
+            let mut whole = name && patched.is_leaf(covering) && tree.is_leaf(*id);
             while let Some(node) = at.filter(|node| patched.node(*node).span == span) {
                 whole |= patched.node(node).size == tree.node(*id).size && patched.same(node, tree, *id);
                 at = patched.node(node).parent;
@@ -170,7 +172,8 @@ fn copies_stay_whole(tree: &Tree, patched: &Tree, rendered: &[Rendered]) -> bool
     true
 }
 
-/// Whether the pattern finds nothing more to do where it has just written.
+/// Whether the pattern finds nothing more to do to what it has just written. Code that it copied into the new text may
+/// well match again: that is another place.
 fn converges(pattern: &EditPattern, patched: &Tree, rendered: &[Rendered], steps: usize) -> bool {
     let mut shift = 0_isize;
     for (made, rewrite) in rendered.iter().zip(&pattern.rewrites) {
@@ -184,7 +187,7 @@ fn converges(pattern: &EditPattern, patched: &Tree, rendered: &[Rendered], steps
         let mut matcher = Matcher::new(patched, pattern, written, steps);
         let again = patched
             .ids()
-            .filter(|id| patched.node(*id).span.overlaps(written))
+            .filter(|id| patched.node(*id).span.start <= written.start && written.end <= patched.node(*id).span.end)
             .filter(|id| root_kind_fits(&pattern.before, patched.node(*id).kind))
             .any(|id| {
                 let Some(found) = matcher.at(id) else { return false };

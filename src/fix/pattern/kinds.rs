@@ -20,6 +20,7 @@ pub fn is_literal(tree: &Tree, id: NodeId) -> bool {
     let kind = tree.node(id).kind;
     match kind {
         "integer" | "float" | "number" | "character_literal" | "rune_literal" | "regex" | "text_block" => true,
+        "string_content" | "string_fragment" | "multiline_string_fragment" => true,
         "string" | "concatenated_string" | "template_string" => {
             !tree.subtree(id).any(|inner| matches!(tree.node(inner).kind, "interpolation" | "template_substitution"))
         }

@@ -1,9 +1,11 @@
 //! Learned edit patterns at work: matching them at a finding, applying them, and asking other fixes whether they agree.
 
 mod agreement;
+pub(in crate::fix) mod align;
 mod apply;
 pub(in crate::fix) mod builtins;
 pub(in crate::fix) mod fragment;
+pub mod guards;
 pub(crate) mod kinds;
 mod matching;
 pub(in crate::fix) mod names;

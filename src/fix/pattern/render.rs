@@ -27,7 +27,7 @@ pub fn render(tree: &Tree, root: NodeId, pattern: &PatternNode, rewrite: &Rewrit
     let (parent, slot) = slot(tree, root, pattern, rewrite, found)?;
     let mut text = slot.head.clone();
     let mut copies = Vec::new();
-    for part in &rewrite.template {
+    for (index, part) in rewrite.template.iter().enumerate() {
         match part {
             TemplatePart::Text(literal) => text.push_str(&indented(literal, &slot.indent)),
             TemplatePart::Bound(id) => {
@@ -37,6 +37,9 @@ pub fn render(tree: &Tree, root: NodeId, pattern: &PatternNode, rewrite: &Rewrit
                 };
                 let start = text.len();
                 let written = moved(tree, span, current_indent(&text, &slot));
+                if doubles(&text, &written, rewrite.template.get(index + 1)) {
+                    return None;
+                }
                 text.push_str(&written);
                 if let Some(Binding::Node(node)) = found.bindings.get(id) {
                     copies.push((Span { start, end: text.len() }, *node));
@@ -46,6 +49,12 @@ pub fn render(tree: &Tree, root: NodeId, pattern: &PatternNode, rewrite: &Rewrit
     }
     text.push_str(&slot.tail);
     Some(Rendered { applied: Applied { span: slot.span, text }, parent, copies })
+}
+
+/// Whether a name that gets underscores has them already.
+fn doubles(before: &str, copied: &str, after: Option<&TemplatePart>) -> bool {
+    let next = matches!(after, Some(TemplatePart::Text(text)) if text.starts_with('_'));
+    (before.ends_with('_') && copied.starts_with('_')) || (next && copied.ends_with('_'))
 }
 
 fn slot(tree: &Tree, root: NodeId, pattern: &PatternNode, rewrite: &Rewrite, found: &Match) -> Option<(NodeId, Slot)> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::fix::pattern::tree::{NodeId, Tree};
+use super::tree::{NodeId, Tree};
 
 /// Least share of common tokens for which two unequal nodes of a kind are one changed node.
 const MIN_DICE: f64 = 0.3;
@@ -167,5 +167,19 @@ impl<'a> Bag<'a> {
     fn dice(&self, other: &Self) -> f64 {
         let shared: usize = self.tokens.iter().map(|(t, n)| *n.min(other.tokens.get(t).unwrap_or(&0))).sum();
         2.0 * shared as f64 / (self.total + other.total).max(1) as f64
+    }
+}
+
+impl Gap {
+    /// The deleted nodes.
+    #[must_use]
+    pub fn deleted<'t>(&self, old: &'t Tree) -> &'t [NodeId] {
+        old.node(self.old_parent).children.get(self.old.clone()).unwrap_or_default()
+    }
+
+    /// The inserted nodes.
+    #[must_use]
+    pub fn inserted<'t>(&self, new: &'t Tree) -> &'t [NodeId] {
+        new.node(self.new_parent).children.get(self.new.clone()).unwrap_or_default()
     }
 }

@@ -1,0 +1,52 @@
+//! A silent detector is not a correct fix. These guards compare the code before and after a candidate and refuse what
+//! makes a finding go away without fixing it: deleted or swallowed code, lost operands, changed signatures, constant
+//! conditions, suppression comments, and the same danger in other clothes.
+//!
+//! They judge by the shape of the change, never by the rule, and hold for candidates of every source. What they cannot
+//! decide they let through: the detector and the reviewer come after them.
+
+mod change;
+mod comments;
+mod conditions;
+mod flow;
+mod operands;
+mod signature;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use crate::model::{Language, Span};
+
+use change::Change;
+
+/// A guard: what is wrong with the change, as a clause for people.
+type Guard = fn(&Change) -> Option<String>;
+
+const GUARDS: [Guard; 16] = [
+    signature::changed,
+    signature::default_without_guard,
+    flow::swallowed,
+    flow::deleted,
+    flow::lost_return,
+    flow::lost_branch,
+    conditions::constant_assert,
+    conditions::constant_condition,
+    conditions::comparison_assigned,
+    conditions::turned_around,
+    values::useless_expression,
+    values::same_constant,
+    values::moved_aside,
+    values::disguised,
+    operands::lost_call,
+    operands::lost_operand,
+];
+
+/// Why the change is no fix of the finding (a span of `before`), in one clause; `None` when no guard objects.
+///
+/// For languages without edit learning, and for files too large to read, only comments are judged.
+#[must_use]
+pub fn violation(language: Language, before: &str, after: &str, finding: Span) -> Option<String> {
+    let change = Change::between(language, before, after, finding);
+    let silencing = comments::silencing(language, before, after, change.as_ref());
+    silencing.or_else(|| GUARDS.iter().find_map(|guard| guard(change.as_ref()?)))
+}

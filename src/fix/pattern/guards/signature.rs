@@ -1,0 +1,83 @@
+//! What callers rely on: a function's name, parameters and result type; and defaults that lost their value.
+
+use super::change::{Change, field, function_around};
+use crate::fix::pattern::kinds;
+use crate::fix::pattern::tree::{NodeId, Tree};
+
+/// Whether a function's name or parameters changed, other than a default value or a type note.
+pub fn changed(change: &Change) -> Option<String> {
+    for gap in &change.gaps {
+        let parent = gap.old_parent;
+        let kind = change.old.node(parent).kind;
+        let changes = |name: &str| gap.deleted(&change.old).iter().any(|id| change.old.node(*id).field == Some(name));
+        if kinds::is_function(kind) && (changes("name") || changes("parameters") || changes("parameter")) {
+            return Some("it changes the name or parameters of a function".to_owned());
+        }
+        let Some(parameters) = parameters_around(&change.old, parent) else { continue };
+        if function_around(&change.old, parameters).is_none() {
+            continue;
+        }
+        let value_only = !gap.old.is_empty()
+            && gap.deleted(&change.old).iter().all(|id| in_value_or_type(&change.old, *id, parameters));
+        let annotates = gap.old.is_empty()
+            && gap.inserted(&change.new).iter().all(|id| in_value_or_type(&change.new, *id, gap.new_parent));
+        if !value_only && !annotates && !below_value(&change.old, parent, parameters) {
+            return Some("it changes the parameters of a function".to_owned());
+        }
+    }
+    None
+}
+
+/// The list of a function's parameters around a node, no other function's body in between.
+fn parameters_around(tree: &Tree, id: NodeId) -> Option<NodeId> {
+    std::iter::once(id).chain(tree.ancestors(id)).take_while(|up| !kinds::is_block(tree.node(*up).kind)).find(|up| {
+        let of_function = tree.node(*up).parent.is_some_and(|outer| kinds::is_function(tree.node(outer).kind));
+        kinds::is_parameters(tree.node(*up).kind) && of_function && tree.node(*up).field != Some("result")
+    })
+}
+
+fn is_value_or_type(tree: &Tree, id: NodeId) -> bool {
+    let node = tree.node(id);
+    let typed = tree.language == crate::model::Language::Python || tree.text_of(id).starts_with(':');
+    node.field == Some("value") || node.field == Some("right") || (node.field == Some("type") && typed)
+}
+
+fn in_value_or_type(tree: &Tree, id: NodeId, top: NodeId) -> bool {
+    is_value_or_type(tree, id) || below_value(tree, id, top)
+}
+
+fn below_value(tree: &Tree, id: NodeId, top: NodeId) -> bool {
+    std::iter::once(id).chain(tree.ancestors(id)).take_while(|up| *up != top).any(|up| is_value_or_type(tree, up))
+}
+
+/// Whether a default became `None` and the body uses the parameter without asking for `None`.
+pub fn default_without_guard(change: &Change) -> Option<String> {
+    let new = &change.new;
+    for (old_value, value) in change.replacements() {
+        let emptied = new.node(value).kind == "none" && change.old.node(old_value).kind != "none";
+        let Some(parameter) = new.node(value).parent.filter(|_| emptied) else { continue };
+        if !matches!(new.node(parameter).kind, "default_parameter" | "typed_default_parameter") {
+            continue;
+        }
+        let name = field(new, parameter, "name").map(|name| new.text_of(name)).unwrap_or_default();
+        let body = function_around(new, parameter).and_then(|function| field(new, function, "body"));
+        let Some(body) = body else { continue };
+        let uses = |id: &NodeId| new.is_leaf(*id) && new.text_of(*id) == name && !kinds::is_fixed_name(new, *id);
+        let used = new.subtree(body).any(|id| uses(&id));
+        let asked = new.subtree(body).any(|id| uses(&id) && asks(new, id));
+        if used && !asked {
+            return Some(format!("the default of `{name}` is now None but the body does not handle None"));
+        }
+    }
+    None
+}
+
+/// Whether this use of a name is a test of it: compared to `None`, negated, or a condition or operand of `and`, `or`, `if`.
+fn asks(tree: &Tree, id: NodeId) -> bool {
+    let Some(parent) = tree.node(id).parent else { return false };
+    let outer = tree.node(parent);
+    let tests_none = outer.kind == "comparison_operator" && tree.text_of(parent).contains("None");
+    let condition = matches!(outer.kind, "if_statement" | "while_statement" | "elif_clause")
+        && tree.node(id).field == Some("condition");
+    tests_none || condition || matches!(outer.kind, "not_operator" | "boolean_operator" | "conditional_expression")
+}
