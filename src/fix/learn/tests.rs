@@ -141,3 +141,53 @@ fn changes_that_teach_nothing_are_refused() {
     let input = LearnInput { language: Language::Yaml, before, after: "", finding, silent: &|_: &str| true };
     assert!(matches!(learn(&input), Err(LearnRefusal::Unreadable(_))));
 }
+
+const SOURCES: [(Language, &str); 4] = [
+    (
+        Language::Python,
+        "import os\n\n\ndef f(a, b=[]):\n    # é\n    if a == None:\n        os.system(\"ls \" + a)\n    return [x for x in b]\n",
+    ),
+    (
+        Language::JavaScript,
+        "class A {\n  f(a) {\n    el.innerHTML = `ü${a}`;\n    return a == 1 ? eval(a) : [];\n  }\n}\n",
+    ),
+    (
+        Language::Java,
+        "class A {\n    int f(String a) throws E {\n        s.executeQuery(\"select ß\" + a);\n        return 1;\n    }\n}\n",
+    ),
+    (Language::Go, "package a\n\nfunc f(q string) error {\n\tdb.Query(\"é\" + q)\n\treturn nil\n}\n"),
+];
+
+/// Cuts a piece out at some place and puts another in, on character boundaries.
+fn mutated(text: &str, from: usize, length: usize, insert: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let from = from % (chars.len() + 1);
+    let to = (from + length).min(chars.len());
+    chars[..from].iter().collect::<String>() + insert + &chars[to..].iter().collect::<String>()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(160))]
+
+    #[test]
+    fn no_change_panics_and_every_edit_lies_on_character_boundaries(
+        source in 0_usize..4, from in 0_usize..300, length in 0_usize..40, insert in "[a-zé(){}\\[\\]=+\"' \n#:,.]{0,12}", at in 0_usize..200, width in 0_usize..60,
+    ) {
+        let (language, before) = SOURCES[source];
+        let after = mutated(before, from, length, &insert);
+        let finding = Span { start: at, end: at + width };
+        let fix = learn(&LearnInput { language, before, after: &after, finding, silent: &|_: &str| true });
+        let _ = guards::violation(language, before, &after, finding);
+        let _ = crate::recall::embedding::embed(language, &after, finding);
+        for pattern in fix.iter().flat_map(|fix| &fix.patterns) {
+            for target in [before, after.as_str()] {
+                for made in apply(pattern, language, target, finding, DEFAULT_STEPS) {
+                    for edit in &made.edits {
+                        proptest::prop_assert!(target.get(edit.span.range()).is_some());
+                        proptest::prop_assert!(made.matched.start <= edit.span.end && edit.span.start <= made.matched.end + 200);
+                    }
+                }
+            }
+        }
+    }
+}

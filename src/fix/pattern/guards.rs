@@ -41,12 +41,19 @@ const GUARDS: [Guard; 16] = [
     operands::lost_operand,
 ];
 
+/// Most syntax nodes that a change may delete and insert together; a fix has a few dozen.
+const MAX_CHANGED: usize = 4_000;
+
 /// Why the change is no fix of the finding (a span of `before`), in one clause; `None` when no guard objects.
 ///
 /// For languages without edit learning, and for files too large to read, only comments are judged.
 #[must_use]
 pub fn violation(language: Language, before: &str, after: &str, finding: Span) -> Option<String> {
     let change = Change::between(language, before, after, finding);
+    if change.as_ref().is_some_and(|change| change.all_deleted().count() + change.all_inserted().count() > MAX_CHANGED)
+    {
+        return Some("it changes too much to be judged".to_owned());
+    }
     let silencing = comments::silencing(language, before, after, change.as_ref());
     silencing.or_else(|| GUARDS.iter().find_map(|guard| guard(change.as_ref()?)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{Change, callee_name, field, is_assignment};
+use super::change::{Change, callee_name, field, function_around, is_assignment};
 use crate::fix::pattern::builtins;
 use crate::fix::pattern::kinds;
 use crate::fix::pattern::names;
@@ -38,7 +38,8 @@ pub fn lost_call(change: &Change) -> Option<String> {
     let excusable: Vec<NodeId> =
         change.deleted.iter().copied().filter(|top| super::flow::harmless(change, *top)).collect();
     let gone = |id: &NodeId| {
-        let acted = calls(&change.old, *id) || (assigns(&change.old, *id) && is_read_still(change, *id));
+        let acted = (calls(&change.old, *id) && !is_plain_argument(&change.old, *id))
+            || (assigns(&change.old, *id) && is_read_still(change, *id));
         acted && !excusable.iter().any(|top| change.old.within(*id, *top))
     };
     let dropped = change.all_deleted().filter(gone).find(|id| !constant_default(change, *id));
@@ -52,7 +53,14 @@ pub fn lost_call(change: &Change) -> Option<String> {
     })
 }
 
-/// Whether what an assignment sets is an attribute or element, or a name that the new file still mentions.
+/// A call without arguments inside another call: how the argument is come by, not what is done.
+fn is_plain_argument(tree: &Tree, id: NodeId) -> bool {
+    let empty = |id: &NodeId| kinds::is_arguments(tree.node(*id).kind) && tree.node(*id).children.len() == 2;
+    let argument = tree.node(id).parent.is_some_and(|up| kinds::is_arguments(tree.node(up).kind));
+    argument && tree.node(id).children.iter().any(empty)
+}
+
+/// Whether what an assignment sets is an attribute or element, or a name that the code that stays still mentions.
 fn is_read_still(change: &Change, assignment: NodeId) -> bool {
     let target = field(&change.old, assignment, "left").or_else(|| field(&change.old, assignment, "name"));
     let Some(target) = target else { return true };
@@ -60,9 +68,13 @@ fn is_read_still(change: &Change, assignment: NodeId) -> bool {
     let bound_anew = change
         .all_inserted()
         .any(|id| change.new.node(id).kind == "as_pattern_target" && change.new.text_of(id) == name);
-    !kinds::is_identifier(change.old.node(target).kind)
-        || !bound_anew
-            && change.new.ids().any(|id| names::is_free_name(&change.new, id) && change.new.text_of(id) == name)
+    let around = function_around(&change.old, assignment).unwrap_or(0);
+    let stays = |id: &NodeId| !change.deleted.iter().any(|top| change.old.within(*id, *top));
+    let mentioned = || {
+        let uses = |id: &NodeId| names::is_free_name(&change.old, *id) && change.old.text_of(*id) == name && stays(id);
+        change.old.subtree(around).any(|id| uses(&id))
+    };
+    !kinds::is_identifier(change.old.node(target).kind) || (!bound_anew && mentioned())
 }
 
 /// `lambda: f()` gives way to `f`: the call happens all the same.

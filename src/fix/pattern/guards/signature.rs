@@ -3,6 +3,7 @@
 use super::change::{Change, field, function_around};
 use crate::fix::pattern::kinds;
 use crate::fix::pattern::tree::{NodeId, Tree};
+use crate::model::Language;
 
 /// Whether a function's name or parameters changed, other than a default value or a type note.
 pub fn changed(change: &Change) -> Option<String> {
@@ -13,19 +14,29 @@ pub fn changed(change: &Change) -> Option<String> {
         if kinds::is_function(kind) && (changes("name") || changes("parameters") || changes("parameter")) {
             return Some("it changes the name or parameters of a function".to_owned());
         }
-        let Some(parameters) = parameters_around(&change.old, parent) else { continue };
-        if function_around(&change.old, parameters).is_none() {
-            continue;
-        }
-        let value_only = !gap.old.is_empty()
-            && gap.deleted(&change.old).iter().all(|id| in_value_or_type(&change.old, *id, parameters));
-        let annotates = gap.old.is_empty()
-            && gap.inserted(&change.new).iter().all(|id| in_value_or_type(&change.new, *id, gap.new_parent));
-        if !value_only && !annotates && !below_value(&change.old, parent, parameters) {
+        let lists = (parameters_around(&change.old, parent), parameters_around(&change.new, gap.new_parent));
+        if let (Some(before), Some(after)) = lists
+            && parameters(&change.old, before) != parameters(&change.new, after)
+        {
             return Some("it changes the parameters of a function".to_owned());
         }
     }
     None
+}
+
+/// What callers see of each parameter: its name and whether it may be left out; where types are part of a signature, all of it.
+fn parameters(tree: &Tree, list: NodeId) -> Vec<(String, bool)> {
+    let named = tree.node(list).children.iter().filter(|child| tree.node(**child).named);
+    named
+        .map(|child| {
+            let optional = ["value", "right"].iter().any(|name| field(tree, *child, name).is_some());
+            let seen = match tree.language {
+                Language::Java | Language::Go => tree.text_of(*child),
+                _ => tree.text_of(*child).split([':', '=']).next().unwrap_or_default().trim_end_matches('?'),
+            };
+            (seen.split_whitespace().collect(), optional)
+        })
+        .collect()
 }
 
 /// The list of a function's parameters around a node, no other function's body in between.
@@ -34,20 +45,6 @@ fn parameters_around(tree: &Tree, id: NodeId) -> Option<NodeId> {
         let of_function = tree.node(*up).parent.is_some_and(|outer| kinds::is_function(tree.node(outer).kind));
         kinds::is_parameters(tree.node(*up).kind) && of_function && tree.node(*up).field != Some("result")
     })
-}
-
-fn is_value_or_type(tree: &Tree, id: NodeId) -> bool {
-    let node = tree.node(id);
-    let typed = tree.language == crate::model::Language::Python || tree.text_of(id).starts_with(':');
-    node.field == Some("value") || node.field == Some("right") || (node.field == Some("type") && typed)
-}
-
-fn in_value_or_type(tree: &Tree, id: NodeId, top: NodeId) -> bool {
-    is_value_or_type(tree, id) || below_value(tree, id, top)
-}
-
-fn below_value(tree: &Tree, id: NodeId, top: NodeId) -> bool {
-    std::iter::once(id).chain(tree.ancestors(id)).take_while(|up| *up != top).any(|up| is_value_or_type(tree, up))
 }
 
 /// Whether a default became `None` and the body uses the parameter without asking for `None`.
