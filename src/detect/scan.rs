@@ -13,7 +13,7 @@ use super::rules::{CompiledRule, LanguageRules, RuleSet};
 use super::skip::{self, Limits, SkipReason};
 use super::suppress::{Notice, Suppressed, Suppressions};
 use super::syntax_rule;
-use super::tree::MAX_DEPTH;
+use super::tree::{CodeDoc, MAX_DEPTH};
 use crate::model::{Finding, Fingerprint, Language, RepoPath, RepositoryId, RuleId, RuleInfo, Span};
 
 /// What was found in one file, and what was not looked at.
@@ -98,9 +98,9 @@ impl Detector {
             Ok(packs) => packs,
             Err(error) => return FileScan::skipped(SkipReason::BrokenRules { error: error.to_string() }),
         };
-        let packs: Vec<Active<'_>> = packs.into_iter().map(|rules| self.active(rules, path)).collect();
+        let mut packs: Vec<Active<'_>> = packs.into_iter().map(|rules| self.active(rules, path)).collect();
         language::document(tree).refill(self.limits.max_steps);
-        let work = || self.scan_with(&packs, File { repository, path, tree, language });
+        let work = || self.scan_with(&mut packs, File { repository, path, tree, language });
         let panicked =
             || FileScan { cut_off: Some("matching stopped in an error of ours".to_owned()), ..FileScan::default() };
         language::with_stack(tree, work).unwrap_or_else(panicked)
@@ -108,10 +108,11 @@ impl Detector {
 
     fn active<'r>(&self, rules: &'r LanguageRules, path: &RepoPath) -> Active<'r> {
         let on = |rule: &CompiledRule| !self.disabled.contains(&rule.info.id) && rule.covers(path);
-        Active { on: rules.rules.iter().map(on).collect(), rules }
+        let share = (self.limits.max_steps / RULE_SHARE).max(1);
+        Active { steps: rules.rules.iter().map(|rule| if on(rule) { share } else { 0 }).collect(), rules }
     }
 
-    fn scan_with(&self, packs: &[Active<'_>], file: File<'_>) -> FileScan {
+    fn scan_with(&self, packs: &mut [Active<'_>], file: File<'_>) -> FileScan {
         let text = language::source(file.tree);
         let lines = LineIndex::new(text);
         let walk = walk(packs, file.tree, self.limits.max_findings);
@@ -155,10 +156,10 @@ struct File<'f> {
     language: Language,
 }
 
-/// The rules of a pack, and which of them look at this path.
+/// The rules of a pack with the steps that each may still take in this file: none when it does not look at the path.
 struct Active<'r> {
     rules: &'r LanguageRules,
-    on: Vec<bool>,
+    steps: Vec<u64>,
 }
 
 /// A rule matched a node.
@@ -174,20 +175,48 @@ struct Walked<'t, 'r> {
     cut_off: Option<String>,
 }
 
-fn walk<'t, 'r>(packs: &[Active<'r>], tree: &'t Tree, limit: usize) -> Walked<'t, 'r> {
+/// The part of a file's steps that a single rule may take, so that one rule with a costly question does not keep the
+/// others from the file.
+const RULE_SHARE: u64 = 4;
+
+/// Cut off, and by which rules, if any.
+fn cut_off(document: &CodeDoc, slow: &BTreeSet<&RuleId>) -> Option<String> {
+    if document.exhausted() {
+        return Some("the file takes too many steps: it was scanned in part".to_owned());
+    }
+    if !slow.is_empty() {
+        let names: Vec<&str> = slow.iter().map(|id| id.as_str()).collect();
+        return Some(format!("too many steps: the file was scanned in part for {}", names.join(", ")));
+    }
+    let deep = || format!("what is nested deeper than {MAX_DEPTH} levels was not looked at");
+    document.too_deep().then(deep)
+}
+
+fn walk<'t, 'r>(packs: &mut [Active<'r>], tree: &'t Tree, limit: usize) -> Walked<'t, 'r> {
     let document = language::document(tree);
     let mut walked = Walked::default();
     let mut chains = BTreeSet::new();
+    let mut slow = BTreeSet::new();
     for node in tree.root().dfs() {
         let kind = node.kind_id();
         if packs.first().is_some_and(|pack| pack.rules.is_comment(kind)) {
             walked.comments.push(span(&node));
         }
-        for (number, pack) in packs.iter().enumerate() {
+        for (number, pack) in packs.iter_mut().enumerate() {
             for index in pack.rules.candidates(kind) {
-                let on = pack.on.get(*index).copied().unwrap_or(false);
-                let Some(rule) = pack.rules.rules.get(*index).filter(|_| on) else { continue };
-                if rule.config.matcher.match_node(node.clone()).is_none() {
+                let Some((rule, steps)) = pack.rules.rules.get(*index).zip(pack.steps.get_mut(*index)) else {
+                    continue;
+                };
+                if *steps == 0 {
+                    continue;
+                }
+                let before = document.left();
+                let matched = rule.config.matcher.match_node(node.clone()).is_some();
+                *steps = steps.saturating_sub(before.saturating_sub(document.left()));
+                if *steps == 0 {
+                    slow.insert(&rule.info.id);
+                }
+                if !matched {
                     continue;
                 }
                 let inner = continues_chain(&node, |outer| chains.contains(&(number, *index, outer)));
@@ -202,18 +231,12 @@ fn walk<'t, 'r>(packs: &[Active<'r>], tree: &'t Tree, limit: usize) -> Walked<'t
             }
         }
         if walked.hits.len() >= limit {
-            walked.cut_off = Some(format!(
-                "more than {limit} findings: those behind line {} are left out",
-                node.start_pos().line() + 1
-            ));
+            let line = node.start_pos().line() + 1;
+            walked.cut_off = Some(format!("more than {limit} findings: those behind line {line} are left out"));
             return walked;
         }
     }
-    if document.exhausted() {
-        walked.cut_off = Some("the file takes too many steps: it was scanned in part".to_owned());
-    } else if document.too_deep() {
-        walked.cut_off = Some(format!("what is nested deeper than {MAX_DEPTH} levels was not looked at"));
-    }
+    walked.cut_off = cut_off(document, &slow);
     walked
 }
 

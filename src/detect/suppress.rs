@@ -44,7 +44,7 @@ impl Suppressions {
     #[must_use]
     pub fn read(text: &str, lines: &LineIndex<'_>, comments: &[Span]) -> Self {
         let mut found = Self::default();
-        let alone = lines_of_comments(text, lines, comments);
+        let code_below = code_below(&lines_of_comments(text, lines, comments));
         for span in comments {
             let comment = text.get(span.range()).unwrap_or_default();
             let line = lines.line(span.start);
@@ -52,10 +52,7 @@ impl Suppressions {
                 None => {}
                 Some(Err(problem)) => found.notices.push(Notice { line, text: problem.to_owned() }),
                 Some(Ok(ignore)) => {
-                    let mut target = line;
-                    while alone.contains(&target) {
-                        target += 1;
-                    }
+                    let target = code_below.get(&line).copied().unwrap_or(line);
                     found.by_line.entry(target).or_default().push(ignore);
                 }
             }
@@ -86,6 +83,16 @@ fn lines_of_comments(text: &str, lines: &LineIndex<'_>, comments: &[Span]) -> BT
         }
     }
     alone
+}
+
+/// The next line of code below each line of comments.
+fn code_below(alone: &BTreeSet<usize>) -> BTreeMap<usize, usize> {
+    let mut below = BTreeMap::new();
+    for line in alone.iter().rev() {
+        let next = below.get(&(line + 1)).copied().unwrap_or(line + 1);
+        below.insert(*line, next);
+    }
+    below
 }
 
 /// `None` when the comment is none of ours; an error when it is, but cannot be followed.

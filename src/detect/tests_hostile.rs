@@ -157,11 +157,37 @@ fn scan_with(rule: (&str, &str), limits: Limits, text: &str) -> FileScan {
 fn a_file_that_takes_too_many_steps_is_cut_off_and_keeps_what_was_sound() {
     let text = "eval(x)\n".repeat(200);
     let scanned = scan_with(("t-eval.yml", tests::EVAL), Limits { max_steps: 400, ..Limits::default() }, &text);
-    assert!(scanned.cut_off.is_some_and(|reason| reason.contains("too many steps")));
+    assert!(scanned.cut_off.as_ref().is_some_and(|reason| reason.contains("too many steps")));
     let whole = scan_with(("t-eval.yml", tests::EVAL), Limits::default(), &text);
     assert!(whole.cut_off.is_none());
     assert!((1..whole.findings.len()).contains(&scanned.findings.len()));
     assert!(scanned.findings.iter().all(|finding| whole.findings.contains(finding)));
+}
+
+#[test]
+fn one_costly_rule_does_not_keep_the_others_from_the_file() {
+    let costly = "id: t-costly
+language: Python
+severity: info
+message: an equal name before
+metadata: {issue_type: LINTING, cwe: [], severity: LOW, hint: none}
+rule: {kind: expression_statement, follows: {stopBy: end, regex: '^never$'}}
+";
+    let files = [("t-costly.yml", costly), ("t-eval.yml", tests::EVAL)];
+    let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let rules = RuleSet::parse(files, RuleOrigin::Operator).unwrap();
+    let detector = Detector::new(Arc::new(rules), Limits { max_steps: 200_000, ..Limits::default() });
+    let text = format!("{}eval(x)\n", "y\n".repeat(2_000));
+    let scanned = detector.scan(&RepositoryId("1".to_owned()), &path_in(Language::Python), text.as_bytes());
+    assert_eq!(scanned.findings.len(), 1);
+    assert!(scanned.cut_off.is_some_and(|reason| reason.contains("t-costly") && !reason.contains("t-eval")));
+}
+
+#[test]
+fn very_many_comments_cost_no_more_than_their_number() {
+    let text = "# codehealer: ignore[a] b\n".repeat(20_000) + "eval(x)\n";
+    let scanned = scan_with(("t-eval.yml", tests::EVAL), Limits::default(), &text.replace("[a]", "[t-eval]"));
+    assert_eq!(scanned.suppressed.len(), 1);
 }
 
 #[test]
