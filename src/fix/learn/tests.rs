@@ -191,3 +191,23 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn learns_to_wrap_a_call_that_is_an_argument() {
+    let file = |argument: &str| {
+        format!(
+            "from flask import redirect, request\nfrom shop import urls\n\n\ndef done():\n    return redirect({argument})\n"
+        )
+    };
+    let bad = r#"redirect(request.args.get("next"))"#;
+    let fix = learned(
+        Language::Python,
+        &file(r#"request.args.get("next")"#),
+        &file(r#"urls.local_path(request.args.get("next"))"#),
+        bad,
+    );
+    assert!(fix.round_trips);
+    let target = file(r#"request.args.get("back")"#);
+    let made = carried_over(&fix, Language::Python, &target, r#"redirect(request.args.get("back"))"#);
+    assert_eq!(made, Some(file(r#"urls.local_path(request.args.get("back"))"#)));
+}

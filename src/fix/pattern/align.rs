@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::kinds;
 use super::tree::{NodeId, Tree};
 
 /// Least share of common tokens for which two unequal nodes of a kind are one changed node.
@@ -132,6 +133,10 @@ fn weight((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId), left: &Bag<'_>, 
     if is_path(a.kind) && !same_first_child((old, x), (new, y)) {
         return 0.0;
     }
+    // `f(a)` in `g(f(a))` is wrapped, not changed into another call that happens to have it as its argument.
+    if kinds::is_call(a.kind) && (contains((new, y), (old, x)) || contains((old, x), (new, y))) {
+        return 0.0;
+    }
     let dice = left.dice(right);
     if dice >= MIN_DICE { dice * a.size.min(b.size) as f64 } else { 0.0 }
 }
@@ -139,6 +144,13 @@ fn weight((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId), left: &Bag<'_>, 
 /// `a.b`: another receiver makes it another thing, not a changed one.
 fn is_path(kind: &str) -> bool {
     matches!(kind, "attribute" | "member_expression" | "selector_expression" | "field_access" | "scoped_identifier")
+}
+
+/// Whether the second subtree is a whole part of the first.
+fn contains((tree, whole): (&Tree, NodeId), (other, part): (&Tree, NodeId)) -> bool {
+    let wanted = other.node(part).size;
+    let mut below = tree.subtree(whole).filter(|id| *id != whole && tree.node(*id).size == wanted);
+    below.any(|id| tree.same(id, other, part))
 }
 
 fn same_first_child((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId)) -> bool {
