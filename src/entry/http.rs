@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,16 +12,12 @@ use axum::routing::{get, post};
 use serde_json::json;
 use tokio::sync::Notify;
 
+use super::body::{Room, Unread};
 use super::metrics::Metrics;
 use crate::model::{PushTask, Task};
 use crate::ports::{Inbox, State as StatePort};
 use crate::state::Key;
 use crate::webhook::{Reception, Request, WatchList, WebhookSecrets, receive};
-
-/// GitHub does not send payloads above 25 MB.
-const BODY_LIMIT: usize = 25 * 1024 * 1024;
-/// Longer than any body takes that arrives at all; GitHub itself gives up after 10 s.
-const BODY_TIME: Duration = Duration::from_secs(15);
 
 /// What the handlers share.
 pub struct Receiver {
@@ -30,6 +26,8 @@ pub struct Receiver {
     pub inbox: Arc<dyn Inbox>,
     pub state: Arc<dyn StatePort>,
     pub metrics: Arc<Metrics>,
+    /// Memory for bodies.
+    pub room: Room,
     /// Wakes a worker.
     pub wake: Arc<Notify>,
 }
@@ -53,13 +51,12 @@ async fn webhook(State(receiver): State<Arc<Receiver>>, request: HttpRequest<Bod
 
 async fn answer(receiver: &Receiver, request: HttpRequest<Body>) -> (&'static str, Response) {
     let (parts, body) = request.into_parts();
-    let body = match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return ("too_large", reply(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off")),
-        Err(_) => return ("too_slow", reply(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+    let body = match receiver.room.read(body, announced(&parts.headers)).await {
+        Ok(body) => body,
+        Err(why) => return unread(why),
     };
     let delivery = delivery(&parts.headers);
-    match judge(receiver, &parts.headers, &body) {
+    match judge(receiver, &parts.headers, &body.bytes) {
         Reception::Accepted(task) => accept(receiver, *task, &delivery).await,
         Reception::Nothing(why) => ("nothing", reply(StatusCode::OK, &why)),
         Reception::Unsigned(error) => {
@@ -77,7 +74,20 @@ async fn answer(receiver: &Receiver, request: HttpRequest<Body>) -> (&'static st
     }
 }
 
-fn judge(receiver: &Receiver, headers: &HeaderMap, body: &Bytes) -> Reception {
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn unread(why: Unread) -> (&'static str, Response) {
+    let (outcome, status) = match why {
+        Unread::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE),
+        Unread::BrokenOff => ("broken_off", StatusCode::BAD_REQUEST),
+        Unread::TooSlow => ("too_slow", StatusCode::REQUEST_TIMEOUT),
+    };
+    (outcome, reply(status, &why.to_string()))
+}
+
+fn judge(receiver: &Receiver, headers: &HeaderMap, body: &[u8]) -> Reception {
     let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     receive(&receiver.secrets, &receiver.watched, &Request { headers: &headers, body })
 }

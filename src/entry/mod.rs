@@ -1,6 +1,7 @@
 //! How the product is started: the command line, the local server.
 
+pub mod body;
 pub mod cli;
 pub mod http;
-mod metrics;
+pub mod metrics;
 mod serve;

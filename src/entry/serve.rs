@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::body::Room;
 use super::http::{Receiver, router};
 use super::metrics::Metrics;
 use crate::config::Config;
@@ -54,6 +55,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
         inbox: Arc::new(wired.store.inbox()),
         state: Arc::new(wired.store.state()),
         metrics,
+        room: Room::default(),
         wake: Arc::clone(&wake),
     });
     let (stop, stopped) = watch::channel(false);
