@@ -255,6 +255,9 @@ pub trait FixMemory: Send + Sync {
     /// Stores the fix, or replaces the one with the same id.
     async fn remember(&self, fix: &PastFix) -> PortResult<()>;
 
+    /// Stores the fix unless one with its id is there; false when there was. What people said of that one is kept.
+    async fn remember_new(&self, fix: &PastFix) -> PortResult<bool>;
+
     /// Removes the fix; false when there was none.
     async fn forget(&self, id: &FixId) -> PortResult<bool>;
 

@@ -300,7 +300,7 @@ fn findings(file: &File<'_>, lines: &LineIndex<'_>, places: Vec<Place>) -> Vec<F
         *ordinal += 1;
         let (start, end) = (lines.position(span.start), lines.position(span.end));
         // The identity knows the code as it is; what is recorded and shown must not hold a secret.
-        let normalised = redact(&normalised).into_owned();
+        let (normalised, message) = (redact(&normalised).into_owned(), redact(&message).into_owned());
         findings.push(Finding { rule, path: file.path.clone(), span, start, end, normalised, fingerprint, message });
     }
     findings

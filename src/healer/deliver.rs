@@ -120,12 +120,10 @@ impl Healer {
         Ok(EventKind::Notified { reference })
     }
 
-    /// Tells a senior that a run failed. The run has ended, so a notice that cannot be sent is only logged.
+    /// Tells a senior that a run failed.
     pub(super) async fn notify_failure(&self, leased: &Leased, reason: &str) -> Result<(), HealError> {
         let notice: Notice = notice::of_failure(&leased.head, reason);
-        if let Err(error) = self.ports.notifier.ensure_notice(&notice).await {
-            tracing::warn!(case = leased.head.case.short(), error = error.chain(), "the failure notice was not sent");
-        }
+        self.ports.notifier.ensure_notice(&notice).await?;
         Ok(())
     }
 

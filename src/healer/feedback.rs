@@ -4,9 +4,10 @@ use super::deliver::short;
 use super::heal::replay;
 use super::lease::{LeaseOutcome, Leased};
 use super::{HealError, Healer, trail};
+use crate::decide::Walk;
 use crate::model::{
-    CaseId, CaseOutcome, CommitId, Decided, EventKind, Feedback, Fingerprint, Provenance, Repository, RunState,
-    TrackRecord,
+    CaseId, CaseOutcome, CommitId, Decided, EventKind, Feedback, Fingerprint, Generation, Provenance, Repository,
+    RunState, TrackRecord,
 };
 use crate::ports::{PullRequest, PullRequestState};
 use crate::state::run::{FindingRecord, FindingStatus, RunHead};
@@ -56,7 +57,7 @@ impl Healer {
             Some(decided) => self.learn_merged(leased, decided, &commit).await?,
             None => false,
         };
-        let records = self.records(leased, |_| true, FindingStatus::Healed, None)?;
+        let records = self.records(leased, |f| proposed(&walk, f), FindingStatus::Healed, None)?;
         let kind = EventKind::Feedback(Feedback::Merged { commit, amended });
         self.append_with(leased, kind, Self::finding_writes(&leased.head.case.clone(), &records)).await
     }
@@ -99,9 +100,36 @@ impl Healer {
             }
         }
         let reason = "its pull request was closed without merging".to_owned();
-        let records = self.records(leased, |_| true, FindingStatus::Suppressed, Some(reason))?;
+        let records = self.records(leased, |f| proposed(&walk, f), FindingStatus::Suppressed, Some(reason))?;
         let kind = EventKind::Feedback(Feedback::Closed);
         self.append_with(leased, kind, Self::finding_writes(&leased.head.case.clone(), &records)).await
+    }
+
+    /// A finding whose fix was merged is back on the same branch: the fix was undone. The edit loses trust, the finding may be
+    /// healed again.
+    pub(super) async fn undone(
+        &self,
+        case: &CaseId,
+        generation: Generation,
+        (reference, commit): (&str, &CommitId),
+    ) -> Result<(), HealError> {
+        let LeaseOutcome::Taken(mut leased) = self.lease(case, generation).await? else { return Ok(()) };
+        let last = leased.events.iter().rev().find_map(|e| match &e.kind {
+            EventKind::Feedback(feedback) => Some(feedback),
+            _ => None,
+        });
+        let merged_here = matches!(last, Some(Feedback::Merged { .. })) && leased.head.summary.reference == reference;
+        let done = if merged_here { self.take_back(&mut leased, commit).await } else { Ok(()) };
+        self.release(&leased, None).await?;
+        done
+    }
+
+    async fn take_back(&self, leased: &mut Leased, commit: &CommitId) -> Result<(), HealError> {
+        if let Some(mut fix) = self.ports.memory.get(&super::learn::fix_id(leased)).await? {
+            fix.record.reverted = 1;
+            self.ports.memory.remember(&fix).await?;
+        }
+        self.append(leased, EventKind::Feedback(Feedback::Reverted { commit: commit.clone() })).await
     }
 
     /// Ignores one finding of a case for good, or all of them.
@@ -158,6 +186,11 @@ impl Healer {
             .map(|f| FindingRecord { reason: reason.clone(), ..self.finding_record(leased, &walk, f, status) })
             .collect())
     }
+}
+
+/// Whether the pull request held a fix for the finding; what it only listed is not judged with it.
+fn proposed(walk: &Walk<'_>, finding: &Fingerprint) -> bool {
+    walk.decided.is_some_and(|decided| decided.chosen.iter().any(|c| c.finding == *finding))
 }
 
 /// A merged file that differs from the proposal by at most this many lines was amended; beyond, other work is in it.

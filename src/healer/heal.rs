@@ -2,11 +2,10 @@
 
 use super::lease::{LeaseOutcome, Leased};
 use super::{HealError, Healer, trail};
-use crate::decide::{Step, Walk};
+use crate::decide::{DEFER_AT_MOST_MS, Step, Walk};
 use crate::detect::redact::redact;
 use crate::fix::diff;
 use crate::model::{CaseId, Decided, EventKind, Generation, RunState, Source, UnixMillis};
-use crate::ports::{ErrorKind, PortError};
 use crate::state::run::{RunHead, Summary};
 
 /// How a run stands after it was worked on.
@@ -43,7 +42,8 @@ impl Healer {
             LeaseOutcome::Taken(leased) => leased,
             LeaseOutcome::Busy { until } => return self.busy(case, generation, until).await,
         };
-        let outcome = if leased.head.attempts > self.policy.max_attempts {
+        let ended = leased.head.state.is_terminal();
+        let outcome = if leased.head.attempts > self.policy.max_attempts && !ended {
             Err(HealError::TooManyAttempts(leased.head.attempts - 1))
         } else {
             self.walk(&mut leased, progress).await
@@ -77,6 +77,9 @@ impl Healer {
                 return Ok(());
             }
             progress(&step);
+            if step.has_effects() {
+                self.still_ours(leased).await?;
+            }
             self.take_step(leased, &step).await?;
             if step == Step::Defer {
                 return Ok(());
@@ -156,20 +159,38 @@ impl Healer {
         }
     }
 
-    /// Errors that nobody's waiting will mend, and runs that were tried too often, end the run.
+    /// Errors that no waiting mends end the run; others do when a day brought no step. Once people were told of a pull request
+    /// what is left is tried for as long as it takes, so that what they do with it is still taken in.
     fn is_final(&self, leased: &Leased, error: &HealError) -> bool {
+        let told = matches!(leased.head.state, RunState::Notifying | RunState::Notified);
         match error {
             HealError::TakenOver(_) | HealError::Replay { .. } => false,
-            HealError::Port(PortError { kind: ErrorKind::Throttled(_), .. }) => false,
-            error if error.is_transient() => leased.head.attempts >= self.policy.max_attempts,
-            _ => true,
+            error if error.is_transient() => {
+                !told && self.ports.clock.now() >= leased.head.updated_at.saturating_add(DEFER_AT_MOST_MS)
+            }
+            _ => !leased.head.state.is_terminal(),
         }
     }
 
+    /// People are told first: a worker that dies in between tells them again, which shows once.
     async fn fail(&self, leased: &mut Leased, error: &HealError) -> Result<(), HealError> {
         let reason = redact(&error_chain(error)).into_owned();
-        self.append(leased, EventKind::Failed { reason: reason.clone() }).await?;
-        self.notify_failure(leased, &reason).await
+        self.notify_failure(leased, &reason).await?;
+        self.append(leased, EventKind::Failed { reason }).await
+    }
+
+    /// Ends a run that cannot be worked on, for a reason outside of it.
+    ///
+    /// # Errors
+    /// When another worker holds it, or a port fails.
+    pub async fn give_up(&self, case: &CaseId, generation: Generation, why: &HealError) -> Result<(), HealError> {
+        let LeaseOutcome::Taken(mut leased) = self.lease(case, generation).await? else {
+            return Err(HealError::TakenOver(case.clone()));
+        };
+        let ended = leased.head.state.is_terminal();
+        let done = if ended { Ok(()) } else { self.fail(&mut leased, why).await };
+        self.release(&leased, self.due(&leased)).await?;
+        done
     }
 
     async fn busy(&self, case: &CaseId, generation: Generation, until: UnixMillis) -> Result<CaseReport, HealError> {

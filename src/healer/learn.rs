@@ -9,8 +9,8 @@ use crate::detect::redact::{mask, secrets_in};
 use crate::fix::learn::{self, LearnInput, Learned};
 use crate::fix::{diff, edit};
 use crate::model::{
-    AuthorKind, CandidateJudged, Confidence, Decided, Decision, EditPattern, EventKind, Finding, FixId, Language,
-    PastFix, Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
+    AuthorKind, Confidence, Decided, Decision, Edit, EditPattern, EventKind, Finding, FixId, Language, PastFix,
+    Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
 };
 
 /// A file before and after a fix.
@@ -38,7 +38,7 @@ impl Healer {
         let provenance = Provenance::Proposed { case: leased.head.case.to_string() };
         match self.past_fix(leased, &walk, decided, (Texts { before, after }, provenance)).await? {
             Ok(fix) => {
-                self.ports.memory.remember(&fix).await?;
+                self.ports.memory.remember_new(&fix).await?;
                 let detail = "remembered as proposed; it counts once people merge it".to_owned();
                 Ok(EventKind::Learned { fix: Some(fix.id.0), detail })
             }
@@ -59,8 +59,7 @@ impl Healer {
             return Ok(Err("the chosen finding is not in the trail".to_owned()));
         };
         let summary = &leased.head.summary;
-        let generation = leased.head.generation.0.to_be_bytes();
-        let id = FixId(sha256_hex(&[b"run", leased.head.case.as_str().as_bytes(), &generation]));
+        let id = fix_id(leased);
         let origin = Origin {
             repository: &summary.repository,
             path: &summary.path,
@@ -68,7 +67,10 @@ impl Healer {
             author: AuthorKind::Unknown,
             created: walk.detected_at,
         };
-        let alone = alone(texts, chosen, &summary.path);
+        // What people amended is learned as it is; of our own change of several findings, the part for this one.
+        let ours = applied(texts.before, &decided.edits, &summary.path);
+        let amended = ours.is_none_or(|ours| ours != texts.after);
+        let alone = if amended { None } else { applied(texts.before, &chosen.candidate.edits, &summary.path) };
         let texts = Texts { after: alone.as_deref().unwrap_or(texts.after), ..texts };
         let learned = self.learn(texts, finding, &origin.repository.id);
         let learned = match learned {
@@ -176,6 +178,12 @@ impl Healer {
     }
 }
 
+/// Identity of the one fix that a run leaves in memory.
+pub(super) fn fix_id(leased: &Leased) -> FixId {
+    let generation = leased.head.generation.0.to_be_bytes();
+    FixId(sha256_hex(&[b"run", leased.head.case.as_str().as_bytes(), &generation]))
+}
+
 struct Origin<'a> {
     repository: &'a Repository,
     path: &'a RepoPath,
@@ -232,10 +240,10 @@ fn same_place(a: &Finding, b: &Finding) -> bool {
     a.rule.id == b.rule.id && a.normalised == b.normalised
 }
 
-/// The change of one candidate alone, when the case's change holds several.
-fn alone(texts: Texts<'_>, chosen: &CandidateJudged, path: &RepoPath) -> Option<String> {
-    let edits: Vec<_> = chosen.candidate.edits.iter().filter(|e| e.path == *path).cloned().collect();
-    edit::apply(texts.before, &edits).ok()
+/// The file with those of the edits that are in it.
+fn applied(before: &str, edits: &[Edit], path: &RepoPath) -> Option<String> {
+    let edits: Vec<_> = edits.iter().filter(|e| e.path == *path).cloned().collect();
+    edit::apply(before, &edits).ok()
 }
 
 /// The old file with only the hunk applied that holds the finding; `None` when that hunk only removes lines.

@@ -110,6 +110,13 @@ impl Healer {
         }
     }
 
+    /// Makes sure that the run is still ours before something is done that shows outside: a worker that slept through its lease
+    /// stops here.
+    pub(super) async fn still_ours(&self, leased: &Leased) -> Result<(), HealError> {
+        let soon = self.ports.clock.now() + trail::millis(self.policy.lease / 2);
+        if leased.head.lease_until > soon { Ok(()) } else { self.prolong(&leased.head).await }
+    }
+
     /// Keeps the lease alive during a long step. The fence stays, so the step's own write needs no newer head.
     pub(super) async fn prolong(&self, head: &RunHead) -> Result<(), HealError> {
         let until = self.ports.clock.now() + trail::millis(self.policy.lease);

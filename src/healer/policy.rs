@@ -20,7 +20,7 @@ pub struct Policy {
     pub limits: Limits,
     /// How long a lease lives without being prolonged.
     pub lease: Duration,
-    /// A run that was leased this often without ending has failed.
+    /// A run at whose next step this many workers died has failed.
     pub max_attempts: u32,
     /// A deferred run is looked at again after this.
     pub defer: Duration,

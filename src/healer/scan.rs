@@ -152,11 +152,17 @@ impl Healer {
         }
         let known = trail::findings(&*self.ports.state, &case).await?;
         let ended = previous.as_ref().map(|p| p.ended);
+        let seen = Seen { blob, commit_again: self.saw_before(&case, previous.as_ref(), &request.head).await? };
         let mut fresh = Vec::new();
         for finding in findings {
             let record = known.iter().find(|k| k.fingerprint == finding.fingerprint);
-            match (needs_work(record, ended, blob), record) {
-                (Work::Needed, _) => fresh.push(finding),
+            match (needs_work(record, ended, &seen), record) {
+                (Work::Needed, record) => {
+                    if let Some(healed) = record.filter(|r| r.status == FindingStatus::Healed) {
+                        self.undone(&case, healed.generation, (&request.reference, &request.head)).await?;
+                    }
+                    fresh.push(finding);
+                }
                 (Work::Suppressed, record) => {
                     let reason = record.and_then(|r| r.reason.clone()).unwrap_or_default();
                     report.ignored.push((finding.clone(), reason));
@@ -195,6 +201,19 @@ impl Healer {
             _ => Ended::Finally,
         };
         Ok(Some(PreviousRun { head, ended }))
+    }
+
+    /// Whether the case's last run began at this very commit. A fix that was merged since does not change what it holds.
+    async fn saw_before(
+        &self,
+        case: &CaseId,
+        previous: Option<&PreviousRun>,
+        head: &CommitId,
+    ) -> Result<bool, HealError> {
+        let Some(previous) = previous.filter(|p| p.head.outcome == CaseOutcome::Merged) else { return Ok(false) };
+        let events = trail::events(&*self.ports.state, case, previous.head.generation).await?;
+        let at_head = |e: &AuditEvent| matches!(&e.kind, EventKind::Detected { commit, .. } if commit == head);
+        Ok(events.first().is_some_and(at_head))
     }
 
     /// New findings of a case whose pull request waits for people are kept until that one has ended.
@@ -284,6 +303,13 @@ pub(super) enum Ended {
     Finally,
 }
 
+/// What is scanned, next to what was judged before.
+struct Seen<'a> {
+    blob: &'a str,
+    /// The last run began at this very commit.
+    commit_again: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     Needed,
@@ -294,7 +320,7 @@ enum Work {
 }
 
 /// Whether a finding asks for a run: it is new, it came back after its fix was merged, or its run was superseded.
-fn needs_work(record: Option<&FindingRecord>, ended: Option<Ended>, blob: &str) -> Work {
+fn needs_work(record: Option<&FindingRecord>, ended: Option<Ended>, seen: &Seen<'_>) -> Work {
     let Some(record) = record else { return Work::Needed };
     match record.status {
         FindingStatus::Suppressed => Work::Suppressed,
@@ -302,8 +328,8 @@ fn needs_work(record: Option<&FindingRecord>, ended: Option<Ended>, blob: &str) 
         FindingStatus::Waiting => Work::Needed,
         _ if ended == Some(Ended::Superseded) => Work::Needed,
         FindingStatus::Open if ended == Some(Ended::WaitsForPeople) => Work::Known,
-        // A fix that was merged since does not change what this commit holds.
-        FindingStatus::Open | FindingStatus::Healed if record.blob == blob => Work::Known,
+        FindingStatus::Healed if seen.commit_again => Work::Known,
+        FindingStatus::Open if record.blob == seen.blob => Work::Known,
         FindingStatus::Open | FindingStatus::Healed => Work::Needed,
     }
 }

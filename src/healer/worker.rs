@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::heal::error_chain;
 use super::{HealError, Healer, ScanReport, ScanRequest, trail};
+use crate::detect::redact::redact;
 use crate::model::{
     CaseId, CommitId, Decision, EventKind, Generation, PushTask, Repository, RepositoryId, RunState, Task,
 };
@@ -20,6 +21,9 @@ const VISIBILITY: Duration = Duration::from_secs(15 * 60);
 const MAX_ATTEMPTS: u32 = 8;
 /// Pause before a task that failed for now is taken again; grows with the attempts.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// Stands for the delivery of a push that no webhook told of.
+const RECONCILED: &str = "reconciled";
 
 /// Takes tasks and works on them with a healer.
 #[derive(Clone)]
@@ -80,10 +84,14 @@ impl Worker {
     /// When the inbox cannot be asked.
     pub async fn work(&self, limit: usize) -> PortResult<usize> {
         let taken = self.inbox.take(limit, VISIBILITY).await?;
+        let mut outcome = Ok(taken.len());
         for task in &taken {
-            self.settle(task).await?;
+            // None waits for another's sake: an inbox that does not hear of one task may well hear of the next.
+            if let Err(error) = self.settle(task).await {
+                outcome = Err(error);
+            }
         }
-        Ok(taken.len())
+        outcome
     }
 
     async fn settle(&self, taken: &Taken) -> PortResult<()> {
@@ -91,6 +99,12 @@ impl Worker {
             Ok(task) => task,
             Err(error) => return self.inbox.bury(&taken.receipt, &format!("not a task of ours: {error}")).await,
         };
+        // A run counts those who died at it by itself.
+        if taken.attempts > MAX_ATTEMPTS && !matches!(task, Task::Heal { .. }) {
+            (self.observer)(&Observation::PutAside);
+            let reason = format!("{MAX_ATTEMPTS} workers took it and none came back");
+            return self.inbox.bury(&taken.receipt, &reason).await;
+        }
         match self.handle_apart(&task).await {
             Ok(None) => {
                 (self.observer)(&Observation::Done);
@@ -98,14 +112,23 @@ impl Worker {
             }
             Ok(Some(delay)) => self.inbox.retry(&taken.receipt, delay).await,
             Err(error) if error.is_transient() && taken.attempts < MAX_ATTEMPTS => {
-                tracing::warn!(attempt = taken.attempts, error = error_chain(&error), "a task is tried again later");
+                let why = redact(&error_chain(&error)).into_owned();
+                tracing::warn!(attempt = taken.attempts, error = why, "a task is tried again later");
                 (self.observer)(&Observation::Retried);
                 self.inbox.retry(&taken.receipt, pause(&error, taken.attempts)).await
             }
+            // The index of due work brings an unfinished run back.
+            Err(error) if error.is_transient() && matches!(task, Task::Heal { .. }) => {
+                let why = redact(&error_chain(&error)).into_owned();
+                tracing::warn!(attempt = taken.attempts, error = why, "a run waits until it is due");
+                (self.observer)(&Observation::Retried);
+                self.inbox.done(&taken.receipt).await
+            }
             Err(error) => {
-                tracing::error!(attempt = taken.attempts, error = error_chain(&error), "a task is put aside");
+                let why = redact(&error_chain(&error)).into_owned();
+                tracing::error!(attempt = taken.attempts, error = why, "a task is put aside");
                 (self.observer)(&Observation::PutAside);
-                self.inbox.bury(&taken.receipt, &error_chain(&error)).await
+                self.inbox.bury(&taken.receipt, &why).await
             }
         }
     }
@@ -136,13 +159,22 @@ impl Worker {
         let healer = &self.healer;
         let head = trail::run_head(&*healer.ports.state, case, generation).await?;
         let head = head.ok_or_else(|| HealError::UnknownCase(case.clone()))?;
+        // A run that waits comes back through the index of due work; asking its source earlier helps nobody.
+        if head.state == RunState::Deferred && head.due > Some(healer.ports.clock.now()) {
+            return Ok(None);
+        }
         let events = trail::events(&*healer.ports.state, case, generation).await?;
         let commit = events.iter().find_map(|e| match &e.kind {
             EventKind::Detected { commit, .. } => Some(commit.clone()),
             _ => None,
         });
         let healer = match commit {
-            Some(commit) => healer.under_policy_of(&head.summary.repository, &commit).await?,
+            Some(commit) => match healer.under_policy_of(&head.summary.repository, &commit).await {
+                Err(why @ HealError::Policy(_)) => {
+                    return healer.give_up(case, generation, &why).await.map(|()| None);
+                }
+                other => other?,
+            },
             None => healer.clone(),
         };
         let report = healer.heal(case, generation, &|_| {}).await?;
@@ -163,7 +195,8 @@ impl Worker {
     async fn push_audited(&self, push: &PushTask) -> Result<(), HealError> {
         match self.push(push).await {
             Err(error) if !error.is_transient() => {
-                self.record_push(push, PushEventKind::Refused { reason: error_chain(&error) }).await?;
+                let reason = redact(&error_chain(&error)).into_owned();
+                self.record_push(push, PushEventKind::Refused { reason }).await?;
                 Err(error)
             }
             other => other,
@@ -178,44 +211,72 @@ impl Worker {
                 .record_push(push, PushEventKind::Refused { reason: "the repository is not configured".into() })
                 .await;
         };
-        self.record_push(push, received(push)).await?;
+        if push.delivery != RECONCILED {
+            self.record_push(push, received(push)).await?;
+        }
         let Some(head) = self.healer.ports.forge.head(repository, &push.reference).await? else {
             return self.record_push(push, PushEventKind::Refused { reason: "the branch is gone".into() }).await;
         };
         let begun = self.healer.ports.clock.now();
         let position = self.healer.position(repository, &push.reference).await?;
-        let base = position.clone().or_else(|| push.before.clone()).unwrap_or_else(|| head.clone());
-        let scanned =
-            self.scan(repository, &push.reference, (Some(base.clone()), head.clone()), push.pusher.clone()).await;
-        let (report, base) = match scanned {
-            Err(HealError::Port(PortError { kind: ErrorKind::Missing, port: "forge", .. })) => {
-                // A force push took the last scanned commit away: begin anew at what the push says it replaced.
-                let base = push.before.clone().filter(|before| *before != base);
-                let base = base.unwrap_or_else(|| head.clone());
-                let range = (Some(base.clone()), head.clone());
-                (self.scan(repository, &push.reference, range, push.pusher.clone()).await?, base)
+        let mut base = position.clone().or_else(|| push.before.clone()).unwrap_or_else(|| head.clone());
+        let mut scanned = self.scan(push, repository, (&base, &head)).await;
+        let replaced = push.before.clone().filter(|before| *before != base);
+        if let (true, Some(before)) = (scanned.as_ref().is_err_and(is_gone), replaced) {
+            // A force push took the last scanned commit away: begin at what the push says it replaced.
+            scanned = self.scan(push, repository, (&before, &head)).await;
+            base = before;
+        }
+        let report = match scanned {
+            Err(error) if is_gone(&error) => {
+                return self.begin_anew(push, repository, (position.as_ref(), &head), &error).await;
             }
-            other => (other?, base),
+            // Until its configuration can be read again, nothing else of the repository is.
+            Err(HealError::Policy(why)) => {
+                let reason = redact(&error_chain(&why)).into_owned();
+                return self.record_push(push, PushEventKind::Refused { reason }).await;
+            }
+            other => other?,
         };
         self.healer.advance(repository, &push.reference, position.as_ref(), &head).await?;
         let millis = self.healer.ports.clock.now().saturating_sub(begun);
         self.record_push(push, scanned_event((&base, &head), &report, millis)).await
     }
 
+    /// Nothing here says what the branch held before. What it holds now counts as known once a push arrives; the reconciler
+    /// waits for one, which may say more.
+    async fn begin_anew(
+        &self,
+        push: &PushTask,
+        repository: &Repository,
+        (position, head): (Option<&CommitId>, &CommitId),
+        why: &HealError,
+    ) -> Result<(), HealError> {
+        let reason = format!("what was there before counts as known: {}", redact(&error_chain(why)));
+        self.record_push(push, PushEventKind::Refused { reason }).await?;
+        if push.delivery != RECONCILED {
+            self.healer.advance(repository, &push.reference, position, head).await?;
+        }
+        Ok(())
+    }
+
     async fn scan(
         &self,
+        push: &PushTask,
         repository: &Repository,
-        reference: &str,
-        (base, head): (Option<CommitId>, CommitId),
-        pusher: Option<String>,
+        (base, head): (&CommitId, &CommitId),
     ) -> Result<ScanReport, HealError> {
-        let healer = self.healer.under_policy_of(repository, base.as_ref().unwrap_or(&head)).await?;
+        let healer = match self.healer.under_policy_of(repository, base).await {
+            // What is broken where the range begins may be mended where it ends.
+            Err(HealError::Policy(_)) => self.healer.under_policy_of(repository, head).await?,
+            other => other?,
+        };
         let request = ScanRequest {
             repository: repository.clone(),
-            reference: reference.to_owned(),
-            base,
-            head,
-            pusher,
+            reference: push.reference.clone(),
+            base: Some(base.clone()),
+            head: head.clone(),
+            pusher: push.pusher.clone(),
             external: Vec::new(),
         };
         let report = healer.scan(&request).await?;
@@ -245,17 +306,19 @@ impl Worker {
     /// What time alone asks for: heads that moved without a webhook, runs that are due, pull requests that people ended.
     ///
     /// # Errors
-    /// When a port fails; the next reconciliation does the rest.
+    /// The first failure of a port; what could be done without it is done, and the next reconciliation does the rest.
     pub async fn reconcile(&self, branches: &[(RepositoryId, String)]) -> Result<(), HealError> {
+        let mut outcome = Ok(());
         for (id, reference) in branches {
             let Some(repository) = self.repositories.get(id) else { continue };
-            self.catch_up(repository, reference).await?;
+            outcome = outcome.and(self.catch_up(repository, reference).await);
         }
         for repository in self.repositories.values() {
-            self.follow_up(repository).await?;
+            outcome = outcome.and(self.follow_up(repository).await);
         }
         let due = self.healer.due_runs().await?.due;
-        Ok(self.enqueue(&due).await?)
+        self.enqueue(&due).await?;
+        outcome
     }
 
     /// Takes in what people did, and opens runs for findings that waited for it.
@@ -281,7 +344,7 @@ impl Worker {
             reference: reference.to_owned(),
             before: Some(base),
             after: head.clone(),
-            delivery: "reconciled".to_owned(),
+            delivery: RECONCILED.to_owned(),
             body_sha: String::new(),
             pusher: None,
         };
@@ -295,6 +358,9 @@ impl Worker {
         loop {
             let of = QueryOf::Partition { pk: partition.clone(), prefix: keys::PUSH_EVENTS.to_owned() };
             let last: Option<PushEvent> = trail::all(state, of).await?.last().map(trail::parse).transpose()?;
+            if last.as_ref().is_some_and(|last| last.kind == kind && matches!(kind, PushEventKind::Refused { .. })) {
+                return Ok(()); // refused for the same reason as last time
+            }
             let event = seal_push(PushEvent {
                 partition: partition.clone(),
                 sequence: last.as_ref().map_or(0, |e| e.sequence + 1),
@@ -310,6 +376,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether the range cannot be compared because one of its ends, or all that they share, is gone.
+fn is_gone(error: &HealError) -> bool {
+    matches!(error, HealError::Port(PortError { kind: ErrorKind::Missing, port: "forge", .. }))
 }
 
 fn received(push: &PushTask) -> PushEventKind {

@@ -62,6 +62,18 @@ impl FixMemory for LocalMemory {
             .await
     }
 
+    async fn remember_new(&self, fix: &PastFix) -> PortResult<bool> {
+        let fix = fix.clone();
+        let store = move |connection: &Connection, _| {
+            let there = connection.prepare_cached("SELECT 1 FROM fixes WHERE id = ?1")?.exists([&fix.id.0])?;
+            if !there {
+                remember(connection, &fix)?;
+            }
+            Ok(!there)
+        };
+        self.database.write(task("remember a new fix"), store).await
+    }
+
     async fn forget(&self, id: &FixId) -> PortResult<bool> {
         let id = id.clone();
         self.database.write(task(format!("forget fix {id}")), move |connection, _| forget(connection, &id)).await

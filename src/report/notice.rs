@@ -84,7 +84,9 @@ pub fn of_failure(head: &RunHead, reason: &str) -> Notice {
         text(reason),
         head.case.short()
     );
-    Notice { key: key(head), headline: format!("Failed: {}", head.summary.headline), body, for_senior: true }
+    // Beside the notice of a pull request that was made before.
+    let key = format!("{}-failed", key(head));
+    Notice { key, headline: format!("Failed: {}", head.summary.headline), body, for_senior: true }
 }
 
 fn key(head: &RunHead) -> String {

@@ -24,7 +24,7 @@ pub struct RunHead {
     pub owner: Option<String>,
     /// The lease is over at this time; 0 when nobody holds it.
     pub lease_until: UnixMillis,
-    /// Leases taken since the last event.
+    /// Leases taken since the last event and not given back: workers that died at the next step.
     pub attempts: u32,
     /// When there is work to do; `None` once the run is terminal.
     pub due: Option<UnixMillis>,
@@ -237,6 +237,7 @@ pub fn prolong(head: &RunHead, until: UnixMillis, due: Option<UnixMillis>) -> (R
     next.due = due;
     if until == 0 {
         next.owner = None;
+        next.attempts = 0;
     }
     let transaction =
         Transaction { writes: vec![Write::Put { item: head_item(&next), when: ours(head) }], token: None };

@@ -6,6 +6,7 @@ mod curated_fixes;
 mod hostile_repository;
 mod local_git;
 mod local_store;
+mod push;
 mod rules;
 mod support;
 mod verify_command;

@@ -9,7 +9,8 @@ use super::judge::Base;
 use super::lease::Leased;
 use super::{HealError, Healer};
 use crate::detect::redact::{redact, secrets_in};
-use crate::model::{Candidate, ConsultOutcome, Consultation, EventKind, Finding, Fingerprint, Source};
+use crate::fix::edit;
+use crate::model::{Candidate, ConsultOutcome, Consultation, Edit, EventKind, Finding, Fingerprint, Source};
 
 /// What asking a source brought, before it is recorded.
 #[derive(Default)]
@@ -56,7 +57,7 @@ impl Healer {
         };
         let millis = self.ports.clock.now().saturating_sub(begun);
         Ok(EventKind::Consulted(match asked {
-            Ok(answer) => answered(source, answer, millis),
+            Ok(answer) => answered(source, without_secrets(answer, &base.text), millis),
             Err(error) => Consultation {
                 outcome: ConsultOutcome::Unavailable { error: redact(&error.chain()).into_owned() },
                 millis,
@@ -88,15 +89,38 @@ fn skipped(source: Source) -> Consultation {
     }
 }
 
+/// A candidate whose edits would carry a secret into the trail is dropped. Edits that only pass one by are cut down to what
+/// they change.
+fn without_secrets(mut answer: Answer, text: &str) -> Answer {
+    let quotes = |candidate: &Candidate| candidate.edits.iter().any(|edit| !secrets_in(&edit.text).is_empty());
+    let mut kept = Vec::with_capacity(answer.candidates.len());
+    for (finding, mut candidate) in answer.candidates {
+        if quotes(&candidate) {
+            candidate.edits = cut_down(text, &candidate.edits);
+        }
+        candidate.title = redact(&candidate.title).into_owned();
+        if quotes(&candidate) {
+            answer.answers.push(format!("{}: a proposal with a secret in it was dropped", finding.short()));
+        } else {
+            kept.push((finding, candidate));
+        }
+    }
+    answer.candidates = kept;
+    answer
+}
+
+/// The same change in the fewest bytes; edits that do not apply stay as they are, for verification to refuse.
+fn cut_down(text: &str, edits: &[Edit]) -> Vec<Edit> {
+    let [first, rest @ ..] = edits else { return Vec::new() };
+    let one_file = rest.iter().all(|edit| edit.path == first.path);
+    match edit::apply(text, edits) {
+        Ok(patched) if one_file => edit::minimal(text, &patched, &first.path),
+        _ => edits.to_vec(),
+    }
+}
+
 /// Everything a source said is hostile: secrets go before it is recorded.
 fn answered(source: Source, answer: Answer, millis: u64) -> Consultation {
-    let mut answer = answer;
-    let offered = answer.candidates.len();
-    answer.candidates.retain(|(_, candidate)| candidate.edits.iter().all(|edit| secrets_in(&edit.text).is_empty()));
-    let refused = offered - answer.candidates.len();
-    if refused > 0 {
-        answer.answers.push(format!("{refused} proposal(s) with a secret in them were dropped"));
-    }
     let outcome = if answer.candidates.is_empty() { ConsultOutcome::NothingFound } else { ConsultOutcome::Answered };
     let clean = |text: String| redact(&text).into_owned();
     Consultation {

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::read::{self, commit_id};
 use super::trees::{self, Kind};
 use crate::fix::paths::refusal;
-use crate::model::{RepoPath, UnixMillis};
+use crate::model::{CommitId, RepoPath, UnixMillis};
 use crate::ports::{BranchOutcome, BranchPlan};
 
 /// All branches of ours begin with this; no other is ever written.
@@ -28,13 +28,16 @@ const FOLLOWED: usize = 200;
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
-/// Creates the branch, or says whose it is. Never moves it.
-pub(super) fn ensure(repo: &Repository, plan: &BranchPlan) -> Result<BranchOutcome, Failure> {
+/// Creates the branch, or says whose it is. Never moves it. One that `ended`, as its last commit says, is not made again.
+pub(super) fn ensure(repo: &Repository, plan: &BranchPlan, ended: Option<CommitId>) -> Result<BranchOutcome, Failure> {
     let reference = reference_name(&plan.name)?;
     let parent = trees::commit(repo, &plan.parent)?;
     let tree = plan_tree(repo, &parent, &plan.files)?;
     if let Some(tip) = read::head(repo, &reference)? {
         return judge(repo, tip, parent.id(), tree);
+    }
+    if let Some(tip) = ended {
+        return Ok(BranchOutcome::Adopted(tip));
     }
     refuse_detours(repo, &reference)?;
     refuse_unborn_checkout(repo, &reference)?;

@@ -158,8 +158,13 @@ impl Forge for LocalForge {
     }
 
     async fn ensure_branch(&self, repository: &Repository, plan: &BranchPlan) -> PortResult<BranchOutcome> {
-        let plan = plan.clone();
-        self.on(repository, format!("make the branch {}", plan.name), move |repo| branch::ensure(repo, &plan)).await
+        let (pulls, plan) = (self.pulls(repository), plan.clone());
+        self.on(repository, format!("make the branch {}", plan.name), move |repo| {
+            // Who comes late does not bring back a branch that people merged or deleted.
+            let ended = pull_request::ended(repo, &pulls, &plan.name)?;
+            branch::ensure(repo, &plan, ended)
+        })
+        .await
     }
 
     async fn ensure_pull_request(

@@ -32,6 +32,13 @@ pub(super) fn find(repo: &Repository, pulls: &Folder, branch: &str) -> Result<Op
     pulls.load(branch)?.map(|record| current(repo, pulls, record)).transpose()
 }
 
+/// The last commit of the branch when its pull request was merged or closed.
+pub(super) fn ended(repo: &Repository, pulls: &Folder, branch: &str) -> Result<Option<CommitId>, Failure> {
+    let Some(record) = pulls.load(branch)? else { return Ok(None) };
+    let seen = observed(repo, record)?;
+    Ok((seen.closed || seen.merged.is_some()).then_some(seen.tip))
+}
+
 /// Closes without merging.
 pub(super) fn close(repo: &Repository, pulls: &Folder, branch: &str) -> Result<(), Failure> {
     let Some(record) = pulls.load(branch)? else {

@@ -1,6 +1,9 @@
-//! What tests share: a clock to turn, sample fixes, git repositories, and reference models.
+//! What tests share: a clock to turn, sample fixes, git repositories, reference models, and a world with its faults.
 
 pub mod clock;
+pub mod faults;
 pub mod fixes;
 pub mod git;
 pub mod reference;
+mod under;
+pub mod world;

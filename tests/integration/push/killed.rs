@@ -1,0 +1,72 @@
+//! The process dies, or does not hear what it did, between any two effects.
+
+use std::sync::Arc;
+
+use crate::support::faults::{Counting, Dying, Fault, LosesAnswers};
+use crate::support::world::{ANSWERED, BAD, ScriptedModel, UNKNOWN, World};
+
+#[tokio::test]
+async fn a_push_is_healed_once() {
+    let world = World::new().await;
+    world.pushed("src/config.py", BAD).await;
+    let counting = Counting::new();
+    world.process_under(counting.clone()).drain().await.unwrap();
+    world.assert_ok().await;
+    assert_eq!(counting.calls("forge", "ensure_branch"), 1);
+    assert!(counting.writes().values().filter(|times| **times > 1).count() <= 1, "{:?}", counting.writes());
+}
+
+/// One world a point: the process is killed after that many effects, another one takes over later.
+async fn killed_everywhere(file: &str, text: &str, model: Option<&Arc<ScriptedModel>>) -> usize {
+    for effects in 0.. {
+        let world = World::new().await;
+        let world = match model {
+            Some(model) => world.with_model(model),
+            None => world,
+        };
+        world.pushed(file, text).await;
+        let dying = Dying::after(effects);
+        let ended = world.process_under(dying.clone()).drain().await;
+        assert_eq!(ended.is_err(), dying.is_dead(), "{effects}: {ended:?}");
+        world.settle().await;
+        world.assert_ok().await;
+        if !dying.is_dead() {
+            return effects;
+        }
+    }
+    0
+}
+
+#[tokio::test]
+async fn killed_between_any_two_effects_it_goes_on() {
+    let points = killed_everywhere("src/config.py", BAD, None).await;
+    assert!(points > 15, "only {points} points were tried");
+}
+
+#[tokio::test]
+async fn killed_between_any_two_effects_of_a_draft_it_goes_on() {
+    let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
+    assert_eq!(UNKNOWN.replace("%s has %s", "%s has"), ANSWERED);
+    let points = killed_everywhere("src/tell.py", UNKNOWN, Some(&model)).await;
+    assert!(points > 15, "only {points} points were tried");
+}
+
+#[tokio::test]
+async fn when_every_answer_is_lost_nothing_is_done_twice() {
+    let world = World::new().await;
+    world.pushed("src/config.py", BAD).await;
+    let deaf = LosesAnswers::new();
+    for _ in 0..40 {
+        let process = world.process_under(deaf.clone() as Arc<dyn Fault>);
+        let _ = process.drain().await;
+        world.clock.advance(std::time::Duration::from_secs(300));
+    }
+    world.settle().await;
+    world.assert_ok().await;
+    let writes = deaf.seen.writes();
+    let effects = writes.iter().filter(|(call, _)| call.verb != "take");
+    for (call, times) in effects {
+        assert!(*times <= 2, "{times} × {call:?}");
+    }
+    assert!(writes.len() > 15);
+}

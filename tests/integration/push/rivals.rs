@@ -1,0 +1,114 @@
+//! Many workers, one case: who holds the lease works, who lost it stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehealer::healer::HealError;
+use codehealer::model::{CaseId, Generation, Provenance};
+
+use crate::support::faults::{Fault, Gate};
+use crate::support::world::{BAD, Process, ScriptedModel, UNKNOWN, World};
+
+/// A world whose one run waits to be healed.
+async fn detected(world: &World, file: &str, text: &str) -> (CaseId, Generation) {
+    world.pushed(file, text).await;
+    world.process().worker.work(1).await.unwrap();
+    let run = world.run().await;
+    (run.case, run.generation)
+}
+
+fn heals(
+    process: Process,
+    (case, generation): (CaseId, Generation),
+) -> tokio::task::JoinHandle<Result<Option<u64>, HealError>> {
+    tokio::spawn(async move {
+        let report = process.worker.healer().heal(&case, generation, &|_| {}).await?;
+        Ok(report.busy_until)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixteen_workers_take_one_case_and_ask_the_model_once() {
+    for _ in 0..5 {
+        let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
+        let world = World::new().await.with_model(&model);
+        let run = detected(&world, "src/tell.py", UNKNOWN).await;
+        let workers: Vec<_> = (0..16).map(|_| heals(world.process(), run.clone())).collect();
+        let mut busy = 0;
+        for worker in workers {
+            busy += usize::from(worker.await.unwrap().unwrap().is_some());
+        }
+        world.settle().await;
+        world.assert_ok().await;
+        assert_eq!(model.asked(), 1);
+        assert!(busy <= 15, "nobody worked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_model_is_not_asked_again_by_a_rival() {
+    let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
+    let mut world = World::new().await.with_model(&model);
+    world.policy.lease = Duration::from_millis(300);
+    let run = detected(&world, "src/tell.py", UNKNOWN).await;
+    let gate = Gate::before("model", "complete", 0);
+    let asking = heals(world.process_under(gate.clone() as Arc<dyn Fault>), run.clone());
+    gate.reached().await;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.clock.advance(Duration::from_millis(50));
+    }
+    let rival = world.process().worker.healer().heal(&run.0, run.1, &|_| {}).await.unwrap();
+    assert!(rival.busy_until.is_some(), "the lease lives as long as the one who waits");
+    gate.open();
+    asking.await.unwrap().unwrap();
+    world.settle().await;
+    world.assert_ok().await;
+    assert_eq!(model.asked(), 1);
+}
+
+/// One worker sleeps before this call until its lease is long over and its rival is done, then a person merges, then it wakes.
+async fn sleeps_before(port: &'static str, verb: &'static str, number: usize) {
+    let world = World::new().await;
+    let run = detected(&world, "src/config.py", BAD).await;
+    let gate = Gate::before(port, verb, number);
+    let sleeper = heals(world.process_under(gate.clone() as Arc<dyn Fault>), run.clone());
+    gate.reached().await;
+
+    world.clock.advance(Duration::from_secs(600));
+    world.settle().await;
+    world.assert_ok().await;
+    let branch = world.run().await.case.branch(&world.run().await.summary.rule, run.1);
+    world.git.merge(&branch, "develop");
+    world.git.delete_branch(&branch);
+    world.settle().await;
+    let head = world.run().await;
+    let references = world.git.references();
+
+    gate.open();
+    let woken = sleeper.await.unwrap();
+    assert!(matches!(woken, Err(HealError::TakenOver(_)) | Ok(Some(_))), "{port}.{verb} {number}: {woken:?}");
+    assert_eq!(world.run().await, head, "{port}.{verb} {number}: a stale write");
+    assert_eq!(world.git.references(), references, "{port}.{verb} {number}: a stale reference");
+    let [memory] = world.memories().await.try_into().unwrap();
+    assert!(matches!(memory.provenance, Provenance::Merged { .. }), "{port}.{verb} {number}: {:?}", memory.provenance);
+    assert_eq!((world.notices(), world.pull_requests()), (1, 1));
+    world.assert_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sleeps_past_the_lease_writes_nothing_stale() {
+    for (port, verb) in [
+        ("forge", "ensure_branch"),
+        ("forge", "ensure_pull_request"),
+        ("notifier", "ensure_notice"),
+        ("memory", "remember_new"),
+        ("memory", "nearest"),
+    ] {
+        sleeps_before(port, verb, 0).await;
+    }
+    // Every transaction of the sleeper from the second on; the first one takes the lease.
+    for number in 0..10 {
+        sleeps_before("state", "commit", number).await;
+    }
+}

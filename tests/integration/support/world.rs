@@ -1,0 +1,309 @@
+//! A whole world for tests: a repository and its people, one store, a clock to turn, and as many worker processes as one likes.
+//! Everything is the real thing except for the model, which is scripted, and the faults around the ports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use codehealer::detect::{Detector, Limits, RuleSet};
+use codehealer::healer::{Healer, Policy, Ports, Worker, trail};
+use codehealer::local::embedder::StructuralEmbedder;
+use codehealer::local::git::LocalForge;
+use codehealer::local::notifier::FileNotifier;
+use codehealer::local::store::{Options, Store};
+use codehealer::model::{AuditEvent, CommitId, PastFix, PushTask, Repository, RunState, Task, sha256_hex};
+use codehealer::ports::{
+    Completion, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest, State, TeamKnowledge,
+};
+use codehealer::state::run::{RunHead, record};
+use codehealer::state::{Index, QueryOf};
+use tempfile::TempDir;
+
+use super::clock::VirtualClock;
+use super::faults::{Fault, Healthy, Under};
+use super::git::TestRepo;
+
+/// A file with one finding whose curated fix opens a pull request.
+pub const BAD: &str =
+    "import yaml\n\n\ndef load(path):\n    with open(path) as f:\n        return yaml.load(f, Loader=yaml.Loader)\n";
+/// The same, healed.
+pub const GOOD: &str =
+    "import yaml\n\n\ndef load(path):\n    with open(path) as f:\n        return yaml.safe_load(f)\n";
+/// A file with one finding that only a model can heal.
+pub const UNKNOWN: &str = "def tell(name):\n    return \"%s has %s\" % (name,)\n";
+/// What a good model makes of it.
+pub const ANSWERED: &str = "def tell(name):\n    return \"%s has\" % (name,)\n";
+
+pub const DEVELOP: &str = "refs/heads/develop";
+
+pub fn detector() -> Arc<Detector> {
+    static DETECTOR: OnceLock<Arc<Detector>> = OnceLock::new();
+    let make = || Arc::new(Detector::new(RuleSet::built_in(), Limits::default()));
+    Arc::clone(DETECTOR.get_or_init(make))
+}
+
+type Script = dyn Fn(&Prompt) -> PortResult<String> + Send + Sync;
+
+/// A model that answers as the test says, and remembers what it was asked.
+pub struct ScriptedModel {
+    script: Box<Script>,
+    pub prompts: Mutex<Vec<Prompt>>,
+}
+
+impl ScriptedModel {
+    pub fn answering(script: impl Fn(&Prompt) -> PortResult<String> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { script: Box::new(script), prompts: Mutex::default() })
+    }
+
+    /// Rewrites the region it is shown and claims this confidence.
+    pub fn rewriting(from: &str, to: &str, claim: &str) -> Arc<Self> {
+        let (from, to, claim) = (from.to_owned(), to.to_owned(), claim.to_owned());
+        Self::answering(move |prompt| Ok(rewrite(prompt, &claim, |region| region.replace(&from, &to))))
+    }
+
+    pub fn asked(&self) -> usize {
+        self.prompts.lock().unwrap().len()
+    }
+}
+
+/// The answer of a model that changes the region by `change`.
+pub fn rewrite(prompt: &Prompt, claim: &str, change: impl Fn(&str) -> String) -> String {
+    let nonce = prompt.system.split("`BEGIN ").nth(1).unwrap().split('`').next().unwrap();
+    let region = prompt.user.rsplit(&format!("DATA-{nonce}\n")).nth(1).unwrap();
+    format!("BEGIN {nonce}\n{}\nEND {nonce}\nCONFIDENCE {claim}\n", change(region).trim_end_matches('\n'))
+}
+
+#[async_trait]
+impl Model for ScriptedModel {
+    async fn complete(&self, prompt: &Prompt) -> PortResult<Completion> {
+        self.prompts.lock().unwrap().push(prompt.clone());
+        let text = (self.script)(prompt)?;
+        Ok(Completion { text, model: "scripted".into(), input_tokens: 100, output_tokens: 50, truncated: false })
+    }
+}
+
+/// Everything that outlives a process.
+pub struct World {
+    pub git: TestRepo,
+    pub clock: Arc<VirtualClock>,
+    pub store: Store,
+    pub forge: Arc<LocalForge>,
+    pub team: Option<Arc<dyn TeamKnowledge>>,
+    pub model: Option<Arc<dyn Model>>,
+    pub policy: Policy,
+    pub shown: Arc<Mutex<Vec<Notice>>>,
+    folder: TempDir,
+    processes: AtomicUsize,
+    deliveries: AtomicUsize,
+}
+
+impl World {
+    /// A repository with one harmless commit on `develop`, which was seen before.
+    pub async fn new() -> Self {
+        let world = Self::unseen();
+        world.git.on("develop").file("README.md", "a shop\n").commit("begin");
+        let branches = [(world.repository().id, DEVELOP.to_owned())];
+        world.process().worker.reconcile(&branches).await.unwrap();
+        world
+    }
+
+    /// A world in which no branch was looked at yet.
+    pub fn unseen() -> Self {
+        let (git, folder, clock) = (TestRepo::new(), tempfile::tempdir().unwrap(), VirtualClock::new());
+        let store = Store::in_memory(Options::new(clock.clone())).unwrap();
+        let forge = Arc::new(LocalForge::new(folder.path(), [(git.described().id, git.git_dir())]));
+        let (processes, deliveries) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (team, model, shown, policy) = (None, None, Arc::default(), Policy::default());
+        Self { git, clock, store, forge, team, model, policy, shown, folder, processes, deliveries }
+    }
+
+    pub fn with_model(mut self, model: &Arc<ScriptedModel>) -> Self {
+        self.model = Some(Arc::clone(model) as Arc<dyn Model>);
+        self
+    }
+
+    pub fn repository(&self) -> Repository {
+        self.git.described()
+    }
+
+    pub fn notices_folder(&self) -> PathBuf {
+        self.folder.path().join("notices")
+    }
+
+    pub fn pulls_folder(&self) -> PathBuf {
+        self.folder.path().join("pulls")
+    }
+
+    /// A worker process in which nothing goes wrong.
+    pub fn process(&self) -> Process {
+        self.process_under(Arc::new(Healthy))
+    }
+
+    /// A worker process with a fault around every port.
+    pub fn process_under(&self, fault: Arc<dyn Fault>) -> Process {
+        let seen = Arc::clone(&self.shown);
+        let show = Arc::new(move |notice: &Notice| seen.lock().unwrap().push(notice.clone()));
+        let memory: Arc<dyn FixMemory> = Arc::new(self.store.memory());
+        let state: Arc<dyn State> = Arc::new(self.store.state());
+        let inbox: Arc<dyn Inbox> = Arc::new(self.store.inbox());
+        let ports = Ports {
+            forge: Under::new(self.forge.clone() as Arc<dyn Forge>, &fault),
+            state: Under::new(state, &fault),
+            team: self.team.clone().map(|team| Under::new(team, &fault) as Arc<dyn TeamKnowledge>),
+            memory: Under::new(memory, &fault),
+            embedder: Arc::new(StructuralEmbedder),
+            model: self.model.clone().map(|model| Under::new(model, &fault) as Arc<dyn Model>),
+            notifier: Under::<dyn codehealer::ports::Notifier>::new(
+                Arc::new(FileNotifier::new(self.notices_folder(), show)),
+                &fault,
+            ),
+            external: None,
+            clock: self.clock.clone(),
+        };
+        let name = format!("p{}", self.processes.fetch_add(1, Ordering::SeqCst));
+        let healer = Healer::new(ports, detector(), self.policy.clone(), name);
+        let inbox: Arc<dyn Inbox> = Under::new(inbox, &fault);
+        let repositories = BTreeMap::from([(self.repository().id, self.repository())]);
+        Process { worker: Worker::new(healer, inbox, repositories) }
+    }
+
+    /// Somebody pushes a file to `develop`. The webhook has not arrived yet.
+    pub fn push(&self, file: &str, text: impl AsRef<[u8]>) -> Push {
+        let before = self.git.tip("develop");
+        let after = self.git.on("develop").file(file, text).commit(&format!("change {file}"));
+        Push { before, after }
+    }
+
+    /// The webhook of a push arrives and is put into the inbox; each time under a new delivery id.
+    pub async fn deliver(&self, push: &Push) {
+        let number = self.deliveries.fetch_add(1, Ordering::SeqCst);
+        let task = Task::Push(PushTask {
+            repository: self.repository().id,
+            reference: DEVELOP.to_owned(),
+            before: push.before.clone(),
+            after: push.after.clone(),
+            delivery: format!("delivery-{number}"),
+            body_sha: sha256_hex(&[push.after.as_str().as_bytes()]),
+            pusher: Some("ann".to_owned()),
+        });
+        let body = serde_json::to_string(&task).unwrap();
+        self.store.inbox().enqueue(&body, None, Duration::ZERO).await.unwrap();
+    }
+
+    /// Somebody pushes a file and the webhook arrives.
+    pub async fn pushed(&self, file: &str, text: impl AsRef<[u8]>) -> Push {
+        let push = self.push(file, text);
+        self.deliver(&push).await;
+        push
+    }
+
+    /// Time passes and healthy processes work until nothing is left to be done.
+    pub async fn settle(&self) {
+        for _ in 0..60 {
+            let process = self.process();
+            process.worker.reconcile(&[(self.repository().id, DEVELOP.to_owned())]).await.unwrap();
+            process.drain().await.unwrap();
+            let depth = self.store.inbox().depth().await.unwrap();
+            if depth.ready + depth.hidden == 0 && self.runs().await.iter().all(|run| run.due.is_none()) {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(120));
+        }
+        panic!("two hours later there is still work: {:#?}", self.runs().await);
+    }
+
+    /// The heads of all runs, oldest first.
+    pub async fn runs(&self) -> Vec<RunHead> {
+        let hash = self.repository().id.0;
+        let of = QueryOf::Index { index: Index::Repository, hash, from: String::new(), to: "\u{10ffff}".into() };
+        let items = trail::all(&self.store.state(), of).await.unwrap();
+        items.iter().map(|item| record(item).unwrap()).collect()
+    }
+
+    /// The only run.
+    pub async fn run(&self) -> RunHead {
+        let runs = self.runs().await;
+        let [run] = runs.as_slice() else { panic!("not one run: {runs:#?}") };
+        run.clone()
+    }
+
+    pub async fn events(&self, run: &RunHead) -> Vec<AuditEvent> {
+        trail::events(&self.store.state(), &run.case, run.generation).await.unwrap()
+    }
+
+    /// Branches of ours, with their tips.
+    pub fn branches(&self) -> BTreeMap<String, String> {
+        self.git.references().into_iter().filter(|(name, _)| name.starts_with("refs/heads/codehealer/")).collect()
+    }
+
+    pub async fn pull_request(&self, run: &RunHead) -> Option<PullRequest> {
+        let branch = run.case.branch(&run.summary.rule, run.generation);
+        self.forge.find_pull_request(&self.repository(), &branch, "develop").await.unwrap()
+    }
+
+    pub fn pull_requests(&self) -> usize {
+        files(&self.pulls_folder()).iter().filter(|file| file.extension().is_some_and(|e| e == "json")).count()
+    }
+
+    pub fn notices(&self) -> usize {
+        files(&self.notices_folder()).len()
+    }
+
+    pub async fn memories(&self) -> Vec<PastFix> {
+        self.store.memory().list(None, 100).await.unwrap()
+    }
+
+    /// Every run ended, and its trail is whole.
+    pub async fn assert_ended(&self) {
+        for run in self.runs().await {
+            assert!(run.state.is_terminal(), "not ended: {run:#?}");
+            let check = trail::check(&self.store.state(), &run).await.unwrap();
+            assert!(matches!(check, trail::TrailCheck::Whole { .. }), "{check:?}");
+        }
+        assert_eq!(self.store.inbox().buried(10).await.unwrap(), [], "nothing is put aside");
+    }
+
+    /// What "OK" means after a fault: one branch, one pull request, one notice, one memory, a whole trail, an end.
+    pub async fn assert_ok(&self) {
+        let run = self.run().await;
+        assert_eq!(run.state, RunState::Done, "{run:#?}");
+        assert_eq!(self.branches().len(), 1, "{:?}", self.branches());
+        assert_eq!(self.pull_requests(), 1, "pull requests");
+        assert_eq!(self.notices(), 1, "notices");
+        assert_eq!(self.memories().await.len(), 1, "memories");
+        let names: BTreeSet<_> = self.events(&run).await.iter().map(|e| (e.kind.name(), e.sequence)).collect();
+        for once in ["detected", "decided", "branched", "proposed", "notified", "learned"] {
+            assert_eq!(names.iter().filter(|(name, _)| *name == once).count(), 1, "{once} in {names:?}");
+        }
+        self.assert_ended().await;
+    }
+}
+
+fn files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let all = entries.map(|entry| entry.unwrap().path());
+    all.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// A push: what the branch was and what it became.
+#[derive(Debug, Clone)]
+pub struct Push {
+    pub before: Option<CommitId>,
+    pub after: CommitId,
+}
+
+/// A worker process. Dropping it is killing it: nothing of it remains.
+pub struct Process {
+    pub worker: Worker,
+}
+
+impl Process {
+    /// Works until nothing can be taken.
+    pub async fn drain(&self) -> PortResult<()> {
+        while self.worker.work(10).await? > 0 {}
+        Ok(())
+    }
+}
