@@ -16,7 +16,7 @@ mod secrets;
 mod silence;
 mod text;
 
-pub use detector::{Joined, all_findings, join, with_detector};
+pub use detector::{all_findings, with_detector};
 pub use findings::check_findings;
 
 /// How large a change may be.
@@ -96,7 +96,8 @@ impl Patched {
 ///
 /// ```compile_fail
 /// use codehealer::fix::verify::VerifiedCandidate;
-/// let believed = VerifiedCandidate { edits: vec![], before: String::new(), after: String::new(), checks: vec![] };
+/// # let path = codehealer::model::RepoPath::new("a.py").unwrap();
+/// let believed = VerifiedCandidate { path, edits: vec![], before: String::new(), after: String::new(), checks: vec![] };
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedCandidate {

@@ -137,37 +137,48 @@ impl Healer {
         })))
     }
 
-    /// Joins the chosen candidates' edits; the least sure one leaves until the whole passes every check.
+    /// Joins the chosen candidates' edits. All at once when the whole passes every check, as it mostly does; else one after
+    /// the other, the surest first, each kept only if the whole still passes.
     async fn unite(&self, leased: &Leased, walk: &Walk<'_>, choice: &Choice<'_>) -> Result<United, HealError> {
         let base = self.base(leased, walk).await?;
         let Ok(before) = self.findings_in(&base, walk, &base.text).await else { return Ok(United::default()) };
+        let all = self.join(&base, walk, &before, &choice.chosen).await;
+        if let Ok((edits, chosen)) = all {
+            return Ok(United { edits, chosen, left_out: BTreeMap::new() });
+        }
         let mut united = United::default();
-        let mut remaining: Vec<&CandidateJudged> = choice.chosen.clone();
-        while !remaining.is_empty() {
-            let sets: Vec<Vec<Edit>> = remaining.iter().map(|c| c.candidate.edits.clone()).collect();
-            let union = edit::union(&sets);
-            for (index, why) in &union.left_out {
-                if let Some(out) = remaining.get(*index) {
-                    united.left_out.insert(out.finding.clone(), why.clone());
-                }
-            }
-            remaining.retain(|c| !united.left_out.contains_key(&c.finding));
-            let targets = targets(walk, &remaining);
-            let attempt = Attempt { targets: &targets, edits: &union.edits, new_packages: packages(&remaining) };
-            match self.check(&base, walk, &before, &attempt).await {
-                Ok(verified) => {
-                    united.edits = verified.edits().to_vec();
-                    united.chosen = remaining.into_iter().cloned().collect();
-                    return Ok(united);
-                }
-                Err(rejection) => {
-                    let Some(dropped) = remaining.pop() else { break };
-                    let why = format!("together with the others: {}", rejection.detail);
-                    united.left_out.insert(dropped.finding.clone(), why);
+        let mut kept: Vec<&CandidateJudged> = Vec::new();
+        for candidate in &choice.chosen {
+            kept.push(candidate);
+            match self.join(&base, walk, &before, &kept).await {
+                Ok((edits, chosen)) => (united.edits, united.chosen) = (edits, chosen),
+                Err(why) => {
+                    kept.pop();
+                    united.left_out.insert(candidate.finding.clone(), why);
                 }
             }
         }
         Ok(united)
+    }
+
+    /// The verified union of candidates, or why there is none.
+    async fn join(
+        &self,
+        base: &Base,
+        walk: &Walk<'_>,
+        before: &[Finding],
+        candidates: &[&CandidateJudged],
+    ) -> Result<(Vec<Edit>, Vec<CandidateJudged>), String> {
+        let sets: Vec<Vec<Edit>> = candidates.iter().map(|c| c.candidate.edits.clone()).collect();
+        let union = edit::union(&sets);
+        if let Some((_, why)) = union.left_out.into_iter().next() {
+            return Err(why);
+        }
+        let targets = targets(walk, candidates);
+        let attempt = Attempt { targets: &targets, edits: &union.edits, new_packages: packages(candidates) };
+        let verified = self.check(base, walk, before, &attempt).await;
+        let verified = verified.map_err(|rejection| format!("together with the others: {}", rejection.detail))?;
+        Ok((verified.edits().to_vec(), candidates.iter().map(|c| (*c).clone()).collect()))
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::{NewPackages, Rejection, RejectionKind, VerifiedCandidate, VerifyInput, check_edits, check_findings};
 use crate::detect::{Detector, FileScan, SkipReason};
-use crate::fix::edit;
-use crate::model::{Edit, Evidence, Finding, Provenance, RepositoryId};
+use crate::model::{Evidence, Finding, Provenance, RepositoryId};
 
 /// Every check, with the findings of our own rules. Suppressed findings count as findings: they are still there.
 ///
@@ -48,44 +47,4 @@ impl NewPackages {
         };
         if reviewed { Self::Allowed } else { Self::Refused }
     }
-}
-
-/// The verified joint change of several candidates, each for one finding of the same file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    pub verified: VerifiedCandidate,
-    /// Index of each candidate that is part of it, in order.
-    pub taken: Vec<usize>,
-    /// Index of each that is not, and why, for people.
-    pub left_out: Vec<(usize, String)>,
-}
-
-/// Joins candidates one after the other, best first, as long as the whole stays verified; `verify` makes every check
-/// for the findings and edits it is given. `None` when no candidate can be verified.
-#[must_use]
-pub fn join(
-    candidates: &[(Finding, Vec<Edit>)],
-    mut verify: impl FnMut(&[Finding], &[Edit]) -> Result<VerifiedCandidate, Rejection>,
-) -> Option<Joined> {
-    let mut joined: Option<VerifiedCandidate> = None;
-    let (mut taken, mut left_out) = (Vec::new(), Vec::new());
-    let (mut targets, mut edits) = (Vec::new(), Vec::new());
-    for (index, (finding, own)) in candidates.iter().enumerate() {
-        let union = edit::union(&[edits.clone(), own.clone()]);
-        if let Some((_, reason)) = union.left_out.into_iter().next() {
-            left_out.push((index, reason));
-            continue;
-        }
-        let mut all: Vec<Finding> = targets.clone();
-        all.push(finding.clone());
-        match verify(&all, &union.edits) {
-            Ok(verified) => {
-                joined = Some(verified);
-                taken.push(index);
-                (targets, edits) = (all, union.edits);
-            }
-            Err(rejection) => left_out.push((index, rejection.detail)),
-        }
-    }
-    joined.map(|verified| Joined { verified, taken, left_out })
 }

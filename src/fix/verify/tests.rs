@@ -400,28 +400,27 @@ fn a_target_of_our_rules_that_the_scan_does_not_show_cannot_be_judged() {
 }
 
 #[test]
-fn several_findings_heal_together_and_a_bad_one_is_left_out() {
+fn several_findings_heal_together_and_one_bad_edit_fails_the_whole() {
     let before = format!("{CODE}\n\ndef two(file):\n    return eval(file), yaml.load(open(file))\n");
     let path = path("app.py");
     let found = findings(&path, &before);
-    let candidate = |index: usize, to: &str, import: bool| {
-        let finding = found[index].clone();
-        let mut edits = vec![Edit { path: path.clone(), span: finding.span, text: to.to_owned() }];
+    let edits = |index: usize, to: &str, import: bool| {
+        let mut edits = vec![Edit { path: path.clone(), span: found[index].span, text: to.to_owned() }];
         if import {
             edits.extend(imports::insert(Language::Python, &path, &before, &["import ast".to_owned()]));
         }
-        (finding, edits)
+        edits
     };
-    let candidates = [
-        candidate(0, "yaml.safe_load(file)", false),
-        candidate(1, "ast.literal_eval(file)", true),
-        candidate(2, "unknown(file)", true),
-        candidate(2, "yaml.safe_load(open(file))", false),
-    ];
-    let verify = |targets: &[Finding], edits: &[Edit]| {
-        with_detector(&VerifyInput::new(&path, &before, targets, edits), &detector(), &repository())
+    let whole = |last: &str| {
+        let sets = [
+            edits(0, "yaml.safe_load(file)", false),
+            edits(1, "ast.literal_eval(file)", true),
+            edits(2, last, true),
+        ];
+        let union = edit::union(&sets);
+        with_detector(&VerifyInput::new(&path, &before, &found, &union.edits), &detector(), &repository())
     };
-    let joined = join(&candidates, verify).unwrap();
-    assert_eq!((joined.taken, joined.left_out), (vec![0, 1, 3], vec![(2, "bound nowhere: unknown".to_owned())]));
-    assert_eq!(findings(&path, joined.verified.text()), []);
+    let verified = whole("yaml.safe_load(open(file))").unwrap();
+    assert_eq!(findings(&path, verified.text()), []);
+    assert_eq!(whole("unknown(file)").unwrap_err().detail, "bound nowhere: unknown");
 }
