@@ -118,6 +118,7 @@ rule: {pattern: eval($A)}
         let targets = std::slice::from_ref(finding);
         let input = VerifyInput {
             new_packages: NewPackages::by(&candidate.evidence),
+            guarded: !candidate.evidence.is_curated(),
             ..VerifyInput::new(&path, text, targets, &candidate.edits)
         };
         let verified = verify::with_detector(&input, &detector, &repository).unwrap();

@@ -56,6 +56,9 @@ pub struct VerifyInput<'a> {
     pub edits: &'a [Edit],
     pub limits: Limits,
     pub new_packages: NewPackages,
+    /// Whether the guards against plausible but wrong edits are asked. Fixes curated with a rule are exempt: people reviewed
+    /// each and tested its exact result. So is a union whose parts passed the guards one by one.
+    pub guarded: bool,
 }
 
 impl<'a> VerifyInput<'a> {
@@ -63,7 +66,16 @@ impl<'a> VerifyInput<'a> {
     #[must_use]
     pub fn new(path: &'a RepoPath, before: &'a str, findings: &'a [Finding], edits: &'a [Edit]) -> Self {
         let language = Language::of(path);
-        Self { path, language, before, findings, edits, limits: Limits::default(), new_packages: NewPackages::Refused }
+        Self {
+            path,
+            language,
+            before,
+            findings,
+            edits,
+            limits: Limits::default(),
+            new_packages: NewPackages::Refused,
+            guarded: true,
+        }
     }
 }
 

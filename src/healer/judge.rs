@@ -86,6 +86,7 @@ impl Healer {
                 targets: std::slice::from_ref(finding),
                 edits: &candidate.edits,
                 new_packages: NewPackages::by(&candidate.evidence),
+                guarded: !candidate.evidence.is_curated(),
             };
             let checked = match &before {
                 Ok(before) => self.check(&base, &walk, before, &attempt).await,
@@ -107,6 +108,7 @@ impl Healer {
         let input = VerifyInput {
             limits: self.policy.limits,
             new_packages: attempt.new_packages,
+            guarded: attempt.guarded,
             ..VerifyInput::new(&base.path, &base.text, attempt.targets, attempt.edits)
         };
         let patched = verify::check_edits(&input)?;
@@ -175,7 +177,8 @@ impl Healer {
             return Err(why);
         }
         let targets = targets(walk, candidates);
-        let attempt = Attempt { targets: &targets, edits: &union.edits, new_packages: packages(candidates) };
+        let attempt =
+            Attempt { targets: &targets, edits: &union.edits, new_packages: packages(candidates), guarded: false };
         let verified = self.check(base, walk, before, &attempt).await;
         let verified = verified.map_err(|rejection| format!("together with the others: {}", rejection.detail))?;
         Ok((verified.edits().to_vec(), candidates.iter().map(|c| (*c).clone()).collect()))
@@ -187,6 +190,7 @@ struct Attempt<'a> {
     targets: &'a [Finding],
     edits: &'a [Edit],
     new_packages: NewPackages,
+    guarded: bool,
 }
 
 fn targets(walk: &Walk<'_>, chosen: &[&CandidateJudged]) -> Vec<Finding> {

@@ -97,6 +97,12 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// Whether the edit was written and tested with its rule.
+    #[must_use]
+    pub fn is_curated(&self) -> bool {
+        matches!(self, Self::PastFix { provenance: Provenance::Curated, .. })
+    }
+
     #[must_use]
     pub fn source(&self) -> Source {
         match self {

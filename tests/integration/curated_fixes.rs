@@ -24,6 +24,7 @@ impl World {
     fn verified(&self, finding: &Finding, text: &str, candidate: &Candidate) -> Result<VerifiedCandidate, String> {
         let input = VerifyInput {
             new_packages: NewPackages::by(&candidate.evidence),
+            guarded: !candidate.evidence.is_curated(),
             ..VerifyInput::new(&finding.path, text, std::slice::from_ref(finding), &candidate.edits)
         };
         let verdict = verify::with_detector(&input, &self.detector, &self.repository);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::VerifyInput;
 use crate::fix::imports::{self, Binding};
 use crate::fix::names;
+use crate::fix::pattern::guards;
 use crate::fix::syntax::Tree;
-use crate::model::Language;
+use crate::model::{Finding, Language};
 
 /// Errors that the grammar finds after the edit and did not find before.
 pub(super) fn syntax_problem(old: &Tree, new: &Tree) -> Option<String> {
@@ -36,7 +37,11 @@ fn total(errors: &BTreeMap<(String, String), (usize, usize)>) -> usize {
 
 /// What else than the finding the edit changes in the code's meaning, for people.
 pub(super) fn lost(language: Language, input: &VerifyInput<'_>, after: &str) -> Option<String> {
-    hidden_name(language, input.before, after)
+    if !input.guarded {
+        return hidden_name(language, input.before, after);
+    }
+    let guarded = |finding: &Finding| guards::violation(language, input.before, after, finding.span);
+    hidden_name(language, input.before, after).or_else(|| input.findings.iter().find_map(guarded))
 }
 
 /// A top-level import that takes the place of another meaning of its name.

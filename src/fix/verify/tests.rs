@@ -412,11 +412,8 @@ fn several_findings_heal_together_and_one_bad_edit_fails_the_whole() {
         edits
     };
     let whole = |last: &str| {
-        let sets = [
-            edits(0, "yaml.safe_load(file)", false),
-            edits(1, "ast.literal_eval(file)", true),
-            edits(2, last, true),
-        ];
+        let sets =
+            [edits(0, "yaml.safe_load(file)", false), edits(1, "ast.literal_eval(file)", true), edits(2, last, true)];
         let union = edit::union(&sets);
         with_detector(&VerifyInput::new(&path, &before, &found, &union.edits), &detector(), &repository())
     };
