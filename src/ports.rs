@@ -14,6 +14,8 @@ use crate::model::{
 };
 use crate::state::{Item, Key, Page, Query, Transaction};
 
+pub use crate::model::{Completion, Notice, Prompt};
+
 pub type PortResult<T> = Result<T, PortError>;
 
 /// A port could not do what was asked. "Could not ask" is never "found nothing".
@@ -275,44 +277,12 @@ pub trait Embedder: Send + Sync {
     async fn embed(&self, language: Language, source: &str, span: Span) -> PortResult<Vec<f32>>;
 }
 
-/// A question to a model: fixed instructions and the data they are about, kept apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
-    pub system: String,
-    pub user: String,
-    pub max_tokens: u32,
-}
-
-/// What a model answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
-    pub text: String,
-    pub model: String,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    /// Whether the answer was cut off by the token limit.
-    pub truncated: bool,
-}
-
 /// A language model. It has no tools and no credentials: text in, text out.
 #[async_trait]
 pub trait Model: Send + Sync {
     /// # Errors
     /// `Unavailable` when there is no whole answer within 60 s.
     async fn complete(&self, prompt: &Prompt) -> PortResult<Completion>;
-}
-
-/// A notice to people about one case, found again by its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// The case and generation: one notice each.
-    pub key: String,
-    /// First line, plain text.
-    pub headline: String,
-    /// Markdown.
-    pub body: String,
-    /// Whether a senior is asked to look.
-    pub for_senior: bool,
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 mod audit;
 mod case;
 mod confidence;
+mod exchange;
 mod finding;
 mod fix;
 mod memory;
@@ -18,6 +19,7 @@ pub use audit::{
 };
 pub use case::{CaseId, CaseOutcome, Generation, RunState};
 pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
+pub use exchange::{Completion, Notice, Prompt};
 pub use finding::{Finding, Fingerprint, Position, Span};
 pub use fix::{Candidate, Check, Edit, Evidence, Rejection, RejectionKind, Source, Verdict};
 pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};

@@ -7,8 +7,7 @@ use std::fmt::Write as _;
 
 use crate::detect::redact::redact;
 use crate::fix::pattern::{kinds, tree::Tree};
-use crate::model::{Finding, Language, RepoPath, Span, sha256_hex};
-use crate::ports::Prompt;
+use crate::model::{Finding, Language, Prompt, RepoPath, Span, sha256_hex};
 
 /// Longest region, lines.
 const REGION_LINES: usize = 60;

@@ -3,8 +3,7 @@
 use super::prompt::Region;
 use crate::detect::redact::MARK;
 use crate::fix::edit;
-use crate::model::{Edit, RepoPath};
-use crate::ports::Completion;
+use crate::model::{Completion, Edit, RepoPath};
 
 /// Longest answer read, bytes.
 const ANSWER_BYTES: usize = 64 * 1024;

@@ -6,8 +6,7 @@ use super::markdown::{block, text};
 use super::pull_request::{FileChanges, sources};
 use crate::decide::Walk;
 use crate::fix::diff;
-use crate::model::{Decision, Verdict};
-use crate::ports::Notice;
+use crate::model::{Decision, Notice, Verdict};
 use crate::state::run::RunHead;
 
 const DIFF_LIMIT: usize = 6_000;

@@ -1,3 +1,5 @@
+//! Where imports go, language by language.
+
 use super::*;
 use crate::fix::edit;
 

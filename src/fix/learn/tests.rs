@@ -1,3 +1,5 @@
+//! What is learned from one fix, and that it carries over.
+
 use super::*;
 use crate::fix::pattern::apply;
 

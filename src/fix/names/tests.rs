@@ -1,3 +1,5 @@
+//! Names that nothing binds, language by language.
+
 use super::*;
 
 #[track_caller]

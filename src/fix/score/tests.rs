@@ -1,3 +1,5 @@
+//! Every prior, weight and cap of a confidence.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Changes of meaning that the guards refuse, and ones that they let pass.
+
 use super::violation;
 use crate::model::{Language, Span};
 
