@@ -1,8 +1,10 @@
 //! All integration tests in one binary: one link, one place to look.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod architecture;
 mod contract;
 mod curated_fixes;
+mod demo;
 mod hostile_repository;
 mod local_git;
 mod local_store;

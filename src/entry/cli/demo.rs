@@ -1,14 +1,179 @@
-//! `codehealer demo`.
+//! `codehealer demo`: a small shop with planted bugs, healed by the real server after a real webhook.
+//!
+//! Nothing here takes a short cut: the folder is what an operator would set up by hand, the server is this same program
+//! started as `codehealer serve`, and the report reads what it left in the state file.
 
-use anyhow::Result;
+mod report;
+mod server;
+mod shop;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::{Exit, Session};
+use super::output::Output;
+use super::{Exit, Session, usage};
+use crate::config::{Config, Environment, Flags};
+use crate::healer::{HistoricalChange, LearnReport};
+use crate::local::git::history;
+use crate::local::git::open::open;
+use crate::wiring;
+use server::Server;
+use shop::{Push, Shop};
+use watch::Watch;
 
+/// Found in every folder that a demo made; only such a folder is ever replaced.
+const MARK: &str = ".codehealer-demo";
+const CONFIG: &str = "codehealer.toml";
+
+/// Makes a small shop as a git repository: a history in which its developers fixed some problems by hand, a Slack export in
+/// which they talked about another, and a push with four new bugs. Then it learns from the history, starts `codehealer
+/// serve`, delivers the signed webhook of that push and shows what became of each bug. The folder stays for a look.
 #[derive(Args)]
-pub struct DemoArgs {}
+pub struct DemoArgs {
+    /// Where to make it: a new or empty folder [default: a new one for temporary files]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Delete what an earlier demo left in DIR and begin anew
+    #[arg(long, requires = "dir")]
+    replace: bool,
+}
 
 /// Runs the command.
-pub async fn run(_session: &Session, _args: DemoArgs) -> Result<Exit> {
+pub async fn run(session: &Session, args: DemoArgs) -> Result<Exit> {
+    let output = &session.output;
+    let folder = make_folder(&args)?;
+    let story = shop::story()?;
+    let shop = Shop::make(&folder.join("shop"), &story.history)?;
+    write_operator_files(&folder)?;
+    let config = configuration(&folder)?;
+    output.line(format!("a shop with {} commits is in {}", story.history.len(), folder.display()))?;
+
+    learn(output, &config).await?;
+
+    let spinner = output.spinner("the server heals what was pushed");
+    let server = Server::start(&folder).await?;
+    output.line(format!("codehealer serve listens on {}", server.address()))?;
+    let push = shop.push(&story.pushed)?;
+    let watch = Watch::open(&config, &push)?;
+    deliver(output, &folder, &server, &push).await?;
+    watch.until_healed(1).await.context(server.log_hint())?;
+    deliver(output, &folder, &server, &push).await?;
+    watch.until_healed(2).await.context(server.log_hint())?;
+    spinner.finish_and_clear();
+    server.stop().await?;
+    output.line("codehealer serve was asked to stop (SIGTERM) and did")?;
+
+    report::print(output, &shop, &watch).await?;
+    next_steps(output, &folder)?;
     Ok(Exit::Done)
+}
+
+/// A folder of our own, without symlinks in its path.
+fn make_folder(args: &DemoArgs) -> Result<PathBuf> {
+    let folder = match &args.dir {
+        None => tempfile::Builder::new().prefix("codehealer-demo-").tempdir().context("make a folder")?.keep(),
+        Some(folder) => {
+            if args.replace && folder.join(MARK).is_file() {
+                std::fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+            }
+            if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+                let remedy = if folder.join(MARK).is_file() { "add --replace" } else { "name another folder" };
+                return Err(usage(format!("{} is not empty; {remedy}", folder.display())));
+            }
+            std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
+            folder.clone()
+        }
+    };
+    std::fs::write(folder.join(MARK), "").with_context(|| format!("write into {}", folder.display()))?;
+    Ok(folder.canonicalize()?)
+}
+
+/// What an operator prepares: the export of the team's chat, the webhook's secret, the configuration.
+fn write_operator_files(folder: &Path) -> Result<()> {
+    let slack = folder.join("slack");
+    std::fs::create_dir_all(slack.join("security"))?;
+    for (name, text) in [
+        ("users.json", include_str!("demo/slack/users.json")),
+        ("channels.json", include_str!("demo/slack/channels.json")),
+        ("security/2026-02-17.json", include_str!("demo/slack/2026-02-17.json")),
+    ] {
+        std::fs::write(slack.join(name), text)?;
+    }
+    let secret = server::make_secret(folder)?;
+    let secret = toml::Value::String(format!("file:{}", secret.display()));
+    let text = format!(
+        "# Configuration of `codehealer demo`. Paths are seen from this file's folder.\n\
+         organisation = \"acme\"\n\
+         state = \"state\"\n\n\
+         [slack_export]\n\
+         path = \"slack\"\n\
+         channels = [\"security\"]\n\
+         workspace = \"https://acme.slack.com\"\n\n\
+         [serve]\n\
+         # Port 0: any free one; `codehealer serve` says which.\n\
+         listen = \"127.0.0.1:0\"\n\
+         webhook_secrets = [{secret}]\n\n\
+         [[repository]]\n\
+         name = \"{}\"\n\
+         path = \"shop\"\n\
+         branches = [\"develop\"]\n",
+        shop::NAME
+    );
+    std::fs::write(folder.join(CONFIG), text).context("write the configuration")
+}
+
+/// The demo's own configuration: what the person set in the environment must not lead it elsewhere.
+fn configuration(folder: &Path) -> Result<Config> {
+    let flags = Flags { config: Some(folder.join(CONFIG)), ..Flags::default() };
+    Ok(Config::load(&Environment::default(), flags)?)
+}
+
+/// Learns from the shop's history, as `codehealer memory learn` does.
+async fn learn(output: &Output, config: &Config) -> Result<()> {
+    let Some(shop) = config.repositories.first() else { return Ok(()) };
+    let local = open(&shop.path)?;
+    let clone = wiring::Clone::of(config, local.clone());
+    let wired = wiring::wire(config, vec![clone.clone()], wiring::Mode::Record, Arc::new(|_| {}))?;
+    let mut learned = LearnReport::default();
+    for commit in history::walk(&local, history::Options { oldest_first: true, ..history::Options::default() })? {
+        for file in &commit.files {
+            let change = HistoricalChange {
+                repository: &clone.repository,
+                path: &file.path,
+                commit: commit.id.as_str(),
+                at: commit.time,
+                before: &String::from_utf8_lossy(&file.before),
+                after: &String::from_utf8_lossy(&file.after),
+            };
+            let report = wired.healer.learn_change(&change).await?;
+            learned.learned.extend(report.learned);
+            learned.refused.extend(report.refused);
+        }
+    }
+    for (rule, why) in &learned.refused {
+        output.line(format!("not learned, {rule}: {why}"))?;
+    }
+    output.line(format!("{} fixes were learned from its history", learned.learned.len()))
+}
+
+/// Sends the webhook of the push, signed as GitHub signs it, and keeps it for a look.
+async fn deliver(output: &Output, folder: &Path, server: &Server, push: &Push) -> Result<()> {
+    let body = push.payload().to_string();
+    std::fs::write(folder.join("push.json"), &body)?;
+    let status = server.deliver("push", &body).await?;
+    let short = push.after.short();
+    output.line(format!("the signed push webhook of develop at {short} was answered with {status}"))
+}
+
+fn next_steps(output: &Output, folder: &Path) -> Result<()> {
+    let config = folder.join(CONFIG);
+    let (shop, state) = (folder.join("shop"), folder.join("state"));
+    output.line(format!("\nEverything is in {}. To go on:", folder.display()))?;
+    output.line(format!("  git -C {} log --oneline --graph --all", shop.display()))?;
+    output.line(format!("  codehealer --config {} audit list", config.display()))?;
+    output.line(format!("  less {}/pulls/*/*.md", state.display()))
 }

@@ -226,7 +226,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn start(session: &Session, command: Command) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let exit = runtime.block_on(async {
-        let graceful = matches!(command, Command::Serve(_) | Command::Demo(_));
+        let graceful = matches!(command, Command::Serve(_));
         let run = dispatch(session, command);
         if graceful {
             return run.await;
@@ -267,6 +267,11 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit> {
 
 async fn serve(session: &Session, args: ServeArgs) -> Result<Exit> {
     let config = session.config_with(&args.sources, args.listen)?;
-    super::serve::serve(&config, |address| tracing::info!("listening on http://{address}")).await?;
+    super::serve::serve(&config, |address| {
+        tracing::info!("listening on http://{address}");
+        // For programs that start this one; with nobody reading there is nobody to tell.
+        let _ = session.output.line(format!("listening on http://{address}"));
+    })
+    .await?;
     Ok(Exit::Done)
 }
