@@ -1,0 +1,35 @@
+# Every way to work with CodeHealer. `make` alone lists them.
+CARGO ?= cargo
+RUST_MINIMUM := 1.90
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint deny bench ci
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Check that the tools are there, and say how to get them where they are not
+	@scripts/check-tools $(RUST_MINIMUM)
+
+build: setup ## Build the release program: target/release/codehealer
+	$(CARGO) build --locked --release
+
+demo: setup ## Make a small shop with planted bugs in a folder of its own and heal it
+	$(CARGO) run --locked --quiet -- demo $(ARGS)
+
+test: setup ## Run every test
+	$(CARGO) test --locked $(ARGS)
+
+lint: setup ## Formatting, clippy and the documentation's links, warnings refused
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+deny: setup ## Licences, sources and banned crates of the dependencies
+	@scripts/check-dependencies
+
+bench: setup ## Benchmarks: scan, receiver, memory look-up
+	$(CARGO) bench --locked $(ARGS)
+
+ci: ## What .ci/run runs
+	@.ci/run
