@@ -96,7 +96,7 @@ impl Policy {
     /// The policy under a repository's own configuration.
     ///
     /// # Errors
-    /// When the text is not as described by [`RepositoryConfig`], or would loosen something.
+    /// When the text is not as described by `RepositoryConfig`, or would loosen something.
     pub fn tighten(&self, text: &str) -> Result<Self, PolicyError> {
         let config: RepositoryConfig = toml::from_str(text)?;
         let mut policy = self.clone();

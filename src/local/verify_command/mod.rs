@@ -1,7 +1,7 @@
 //! The operator's own scanner as a second opinion, run over a scratch copy of a commit.
 //!
 //! This is the one place where something is executed, and it is the operator's command, never the repository's. It sees
-//! only regular files ([`scratch`] leaves out what would configure or extend a scanner), no credentials, no `.git`, and an
+//! only regular files (`scratch` leaves out what would configure or extend a scanner), no credentials, no `.git`, and an
 //! environment of its own. Whatever it starts ends with it. A command that builds or imports the code it looks at would
 //! run the repository's code all the same: operators are told to choose one that only reads.
 
