@@ -105,6 +105,14 @@ async fn teachers(demo: &Finished, decided: &Decided) -> BTreeSet<String> {
     mined
 }
 
+/// The lines of the demo's output that `README.md` shows.
+fn promised_by_the_readme() -> Vec<String> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = page.split("```\n").find(|block| block.starts_with("PULL REQUEST")).unwrap();
+    let lines = block.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "…");
+    lines.map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn the_demo_shows_every_outcome_and_leaves_everything_in_order() {
     let demo = Finished::run().await;
@@ -129,6 +137,9 @@ async fn the_demo_shows_every_outcome_and_leaves_everything_in_order() {
         assert!(demo.said.contains(&commit[..12]), "the output does not name {commit}:\n{}", demo.said);
     }
     assert!(demo.said.contains(permalink.as_str()));
+    for line in promised_by_the_readme() {
+        assert!(demo.said.contains(&line), "README.md shows {line:?}, but the demo says:\n{}", demo.said);
+    }
 
     for run in &demo.runs {
         let checked = trail::check(&demo.store.state(), run).await.unwrap();
