@@ -5,7 +5,7 @@ use super::{HealError, Healer, trail};
 use crate::decide::{DEFER_AT_MOST_MS, Step, Walk};
 use crate::detect::redact::redact;
 use crate::fix::diff;
-use crate::model::{CaseId, Decided, EventKind, Generation, RunState, Source, UnixMillis};
+use crate::model::{CaseId, Decided, EventKind, Generation, RepoPath, RunState, Source, UnixMillis};
 use crate::state::run::{RunHead, Summary};
 
 /// How a run stands after it was worked on.
@@ -16,7 +16,7 @@ pub struct CaseReport {
     pub state: RunState,
     pub summary: Summary,
     pub decided: Option<Decided>,
-    /// The decided change as a unified diff.
+    /// The decided change as a unified diff, for people: without secrets.
     pub diff: Option<String>,
     /// The generation in which a superseded run's findings are judged anew.
     pub anew: Option<Generation>,
@@ -125,7 +125,10 @@ impl Healer {
         let walk = replay(leased)?;
         let Some(decided) = walk.decided.filter(|d| !d.edits.is_empty()) else { return Ok(None) };
         let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
-        Ok(Some(changes.iter().map(|(path, (before, after))| diff::unified(path, before, after)).collect()))
+        let shown = |(path, (before, after)): (&RepoPath, &(String, String))| {
+            diff::unified(path, &redact(before), &redact(after))
+        };
+        Ok(Some(changes.iter().map(shown).collect()))
     }
 
     fn deferral(&self, leased: &Leased) -> EventKind {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::detect::redact::redact;
+use crate::detect::redact::{redact, redact_part};
 use crate::fix::pattern::{kinds, tree::Tree};
 use crate::model::{Finding, Language, Prompt, RepoPath, Span, sha256_hex};
 
@@ -106,12 +106,12 @@ pub fn build(inputs: &Inputs<'_>) -> Asked {
     let _ = writeln!(user, "Defect: {} ({}). Remedy: {}.\n", rule.issue_type, rule.message, rule.hint);
     data(&mut user, "File", path.as_str());
     data(&mut user, "Imports", &imports(text));
-    data(&mut user, "The place that is wrong", text.get(finding.span.range()).unwrap_or_default());
+    data(&mut user, "The place that is wrong", &redact_part(text, finding.span));
     let (kept, truncated) = fit(context);
     for said in kept {
         data(&mut user, "What the team wrote about it", said);
     }
-    data(&mut user, "Region to rewrite", text.get(region.span.range()).unwrap_or_default());
+    data(&mut user, "Region to rewrite", &redact_part(text, region.span));
     Asked { prompt: Prompt { system, user, max_tokens: ANSWER_TOKENS }, truncated }
 }
 

@@ -4,6 +4,7 @@ mod blocks;
 mod pairs;
 
 use crate::detect::Detector;
+use crate::detect::redact::redact;
 use crate::fix::imports;
 use crate::fix::learn::{self, LearnInput};
 use crate::fix::pattern::{Request, propose as apply_to_target};
@@ -119,7 +120,8 @@ fn context(thread: &Thread) -> String {
         text.push_str(&message.text);
         text.push('\n');
     }
-    crate::report::markdown::cut(&text, CONTEXT).to_owned()
+    // Cut in two a secret would be none any more.
+    crate::report::markdown::cut(&redact(&text), CONTEXT).to_owned()
 }
 
 /// Where the target's rule matches in a piece of code, if it does.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::markdown::{block, text};
 use super::pull_request::{FileChanges, sources};
 use crate::decide::Walk;
+use crate::detect::redact::redact;
 use crate::fix::diff;
 use crate::model::{Decision, Notice, Verdict};
 use crate::state::run::RunHead;
@@ -37,7 +38,7 @@ pub fn of_walk(head: &RunHead, walk: &Walk<'_>, changes: &FileChanges) -> Notice
     let _ = writeln!(body, "\nThe whole walk: `codehealer audit show {}`", head.case.short());
     Notice {
         key: key(head),
-        headline: format!("{}: {}", verb(decision), head.summary.headline),
+        headline: redact(&format!("{}: {}", verb(decision), head.summary.headline)).into_owned(),
         body,
         for_senior: decision != Decision::Open,
     }
@@ -70,7 +71,7 @@ fn escalation(body: &mut String, walk: &Walk<'_>, changes: &FileChanges) {
     }
     let _ = writeln!(body, "\nThe unproven proposal, for a person to judge:\n");
     for (path, (before, after)) in changes {
-        body.push_str(&block("diff", &diff::unified(path, before, after), DIFF_LIMIT));
+        body.push_str(&block("diff", &diff::unified(path, &redact(before), &redact(after)), DIFF_LIMIT));
     }
 }
 
@@ -85,7 +86,7 @@ pub fn of_failure(head: &RunHead, reason: &str) -> Notice {
     );
     // Beside the notice of a pull request that was made before.
     let key = format!("{}-failed", key(head));
-    Notice { key, headline: format!("Failed: {}", head.summary.headline), body, for_senior: true }
+    Notice { key, headline: redact(&format!("Failed: {}", head.summary.headline)).into_owned(), body, for_senior: true }
 }
 
 fn key(head: &RunHead) -> String {

@@ -105,7 +105,8 @@ fn why(out: &mut String, walk: &Walk<'_>) {
 fn change(out: &mut String, changes: &FileChanges) {
     let _ = writeln!(out, "### The change\n");
     for (path, (before, after)) in changes {
-        out.push_str(&block("diff", &diff::unified(path, before, after), DIFF_LIMIT));
+        // Redacted as a whole: a hunk may show the end of a secret whose beginning gives it away.
+        out.push_str(&block("diff", &diff::unified(path, &redact(before), &redact(after)), DIFF_LIMIT));
         out.push('\n');
     }
 }

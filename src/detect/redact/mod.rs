@@ -36,6 +36,20 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
+/// A part of a text without the secrets of the whole: those that begin or end outside of the part are seen, too.
+#[must_use]
+pub fn redact_part(text: &str, part: Span) -> String {
+    let mut clean = String::new();
+    let mut at = part.start;
+    for secret in secrets_in(text).into_iter().filter(|s| s.start < part.end && part.start < s.end) {
+        clean.push_str(text.get(at..secret.start.max(at)).unwrap_or_default());
+        clean.push_str(MARK);
+        at = secret.end.min(part.end);
+    }
+    clean.push_str(text.get(at..part.end).unwrap_or_default());
+    clean
+}
+
 /// The text with every secret overwritten in place: the same length in bytes, so that places in it stay valid.
 #[must_use]
 pub fn mask(text: &str) -> Cow<'_, str> {
