@@ -56,6 +56,8 @@ pub struct LimitsFile {
     pub changed_lines: Option<usize>,
     /// Larger files are skipped, bytes. Default: 1048576.
     pub file_bytes: Option<usize>,
+    /// A worker that is silent for this long is taken for dead, and another one goes on, seconds from 1. Default: 20.
+    pub lease_seconds: Option<u64>,
 }
 
 /// What is never looked at.
@@ -396,6 +398,9 @@ fn policy(file: &File) -> Result<Policy, ConfigError> {
     let mut policy = Policy { thresholds, ..default };
     if let Some(lines) = file.limits.changed_lines {
         policy.limits.changed_lines = lines;
+    }
+    if let Some(seconds) = file.limits.lease_seconds {
+        policy.lease = Duration::from_secs(seconds.max(1));
     }
     policy.ignore_paths.clone_from(&file.ignore.paths);
     policy.ignore_rules = file.ignore.rules.iter().cloned().collect::<BTreeSet<_>>();

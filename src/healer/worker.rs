@@ -15,8 +15,6 @@ use crate::state::chain::{PushEvent, PushEventKind, seal_push};
 use crate::state::run::fields;
 use crate::state::{Item, QueryOf, keys};
 
-/// A taken task is hidden from other workers for this long.
-const VISIBILITY: Duration = Duration::from_secs(15 * 60);
 /// A task that was taken this often without success is put aside.
 const MAX_ATTEMPTS: u32 = 8;
 /// Pause before a task that failed for now is taken again; grows with the attempts.
@@ -83,15 +81,12 @@ impl Worker {
     /// # Errors
     /// When the inbox cannot be asked.
     pub async fn work(&self, limit: usize) -> PortResult<usize> {
-        let taken = self.inbox.take(limit, VISIBILITY).await?;
-        let mut outcome = Ok(taken.len());
-        for task in &taken {
-            // None waits for another's sake: an inbox that does not hear of one task may well hear of the next.
-            if let Err(error) = self.settle(task).await {
-                outcome = Err(error);
-            }
+        for done in 0..limit {
+            let taken = self.inbox.take(1, self.healer.policy.lease).await?;
+            let Some(taken) = taken.first() else { return Ok(done) };
+            self.settle(taken).await?;
         }
-        outcome
+        Ok(limit)
     }
 
     async fn settle(&self, taken: &Taken) -> PortResult<()> {
@@ -105,7 +100,7 @@ impl Worker {
             let reason = format!("{MAX_ATTEMPTS} workers took it and none came back");
             return self.inbox.bury(&taken.receipt, &reason).await;
         }
-        match self.handle_apart(&task).await {
+        match self.handle_held(taken, &task).await {
             Ok(None) => {
                 (self.observer)(&Observation::Done);
                 self.inbox.done(&taken.receipt).await
@@ -129,6 +124,23 @@ impl Worker {
                 tracing::error!(attempt = taken.attempts, error = why, "a task is put aside");
                 (self.observer)(&Observation::PutAside);
                 self.inbox.bury(&taken.receipt, &why).await
+            }
+        }
+    }
+
+    /// Works on a task and keeps it hidden from others meanwhile. When this worker dies it is soon seen again.
+    async fn handle_held(&self, taken: &Taken, task: &Task) -> Result<Option<Duration>, HealError> {
+        let lease = self.healer.policy.lease;
+        let work = self.handle_apart(task);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(lease / 3) => {
+                    if let Err(error) = self.inbox.retry(&taken.receipt, lease).await {
+                        tracing::warn!(error = error.chain(), "a task could not be held; another worker may take it");
+                    }
+                }
             }
         }
     }
