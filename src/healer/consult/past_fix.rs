@@ -114,7 +114,8 @@ fn origin(fix: &PastFix) -> String {
 /// Reviewed outcomes of all remembered fixes of the rule together.
 fn rule_record(near: &[(PastFix, f64)], rule: &RuleId) -> TrackRecord {
     near.iter().filter(|(fix, _)| fix.rule == *rule).fold(TrackRecord::default(), |sum, (fix, _)| TrackRecord {
-        accepted: sum.accepted + fix.record.accepted,
+        // Praise counts only where people here gave it; an imported file may claim any.
+        accepted: sum.accepted + if fix.provenance.weight() > 0.0 { fix.record.accepted } else { 0 },
         rejected: sum.rejected + fix.record.rejected,
         reverted: sum.reverted + fix.record.reverted,
     })

@@ -1,6 +1,10 @@
 //! What becomes of a push, in whole worlds: faults, people, hostile input.
 
 mod again;
+mod hostile;
 mod killed;
 mod people;
+mod receiver;
 mod rivals;
+mod secrets;
+mod sources;

@@ -180,6 +180,40 @@ impl Fault for LosesAnswers {
     }
 }
 
+/// A port that fails or hangs until it recovers.
+pub struct Down {
+    port: &'static str,
+    hangs: bool,
+    is_down: AtomicBool,
+}
+
+impl Down {
+    pub fn failing(port: &'static str) -> Arc<Self> {
+        Arc::new(Self { port, hangs: false, is_down: AtomicBool::new(true) })
+    }
+
+    pub fn hanging(port: &'static str) -> Arc<Self> {
+        Arc::new(Self { port, hangs: true, is_down: AtomicBool::new(true) })
+    }
+
+    pub fn recovers(&self) {
+        self.is_down.store(false, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Fault for Down {
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        if call.port != self.port || !self.is_down.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        Err(call.unavailable("it is down"))
+    }
+}
+
 /// Holds one call back until the test lets it go on.
 pub struct Gate {
     port: &'static str,

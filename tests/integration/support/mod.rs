@@ -5,5 +5,6 @@ pub mod faults;
 pub mod fixes;
 pub mod git;
 pub mod reference;
+pub mod slack;
 mod under;
 pub mod world;

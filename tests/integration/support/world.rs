@@ -2,7 +2,7 @@
 //! Everything is the real thing except for the model, which is scripted, and the faults around the ports.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use codehealer::healer::{Healer, Policy, Ports, Worker, trail};
 use codehealer::local::embedder::StructuralEmbedder;
 use codehealer::local::git::LocalForge;
 use codehealer::local::notifier::FileNotifier;
-use codehealer::local::store::{Options, Store};
+use codehealer::local::store::{FILE_NAME, Options, Store};
 use codehealer::model::{AuditEvent, CommitId, PastFix, PushTask, Repository, RunState, Task, sha256_hex};
 use codehealer::ports::{
     Completion, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest, State, TeamKnowledge,
@@ -112,8 +112,20 @@ impl World {
 
     /// A world in which no branch was looked at yet.
     pub fn unseen() -> Self {
-        let (git, folder, clock) = (TestRepo::new(), tempfile::tempdir().unwrap(), VirtualClock::new());
+        let clock = VirtualClock::new();
         let store = Store::in_memory(Options::new(clock.clone())).unwrap();
+        Self::over(tempfile::tempdir().unwrap(), store, clock)
+    }
+
+    /// The same with its state in a file.
+    pub fn on_disk() -> Self {
+        let (clock, folder) = (VirtualClock::new(), tempfile::tempdir().unwrap());
+        let store = Store::open(&folder.path().join(FILE_NAME), Options::new(clock.clone())).unwrap();
+        Self::over(folder, store, clock)
+    }
+
+    fn over(folder: TempDir, store: Store, clock: Arc<VirtualClock>) -> Self {
+        let git = TestRepo::new();
         let forge = Arc::new(LocalForge::new(folder.path(), [(git.described().id, git.git_dir())]));
         let (processes, deliveries) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (team, model, shown, policy) = (None, None, Arc::default(), Policy::default());
@@ -129,12 +141,9 @@ impl World {
         self.git.described()
     }
 
-    pub fn notices_folder(&self) -> PathBuf {
-        self.folder.path().join("notices")
-    }
-
-    pub fn pulls_folder(&self) -> PathBuf {
-        self.folder.path().join("pulls")
+    /// Where everything is that is not in the repository: state, pull requests, notices.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A worker process in which nothing goes wrong.
@@ -157,7 +166,7 @@ impl World {
             embedder: Arc::new(StructuralEmbedder),
             model: self.model.clone().map(|model| Under::new(model, &fault) as Arc<dyn Model>),
             notifier: Under::<dyn codehealer::ports::Notifier>::new(
-                Arc::new(FileNotifier::new(self.notices_folder(), show)),
+                Arc::new(FileNotifier::new(self.folder().join("notices"), show)),
                 &fault,
             ),
             external: None,
@@ -215,6 +224,17 @@ impl World {
         panic!("two hours later there is still work: {:#?}", self.runs().await);
     }
 
+    /// Days may pass: every quarter of an hour the reconciler and a worker look what there is to do.
+    pub async fn pass(&self, time: Duration) {
+        let quarter = Duration::from_secs(901);
+        for _ in 0..time.as_secs() / quarter.as_secs() {
+            let process = self.process();
+            process.worker.reconcile(&[(self.repository().id, DEVELOP.to_owned())]).await.unwrap();
+            process.drain().await.unwrap();
+            self.clock.advance(quarter);
+        }
+    }
+
     /// The heads of all runs, oldest first.
     pub async fn runs(&self) -> Vec<RunHead> {
         let hash = self.repository().id.0;
@@ -245,11 +265,11 @@ impl World {
     }
 
     pub fn pull_requests(&self) -> usize {
-        files(&self.pulls_folder()).iter().filter(|file| file.extension().is_some_and(|e| e == "json")).count()
+        files(&self.folder().join("pulls")).iter().filter(|file| file.extension().is_some_and(|e| e == "json")).count()
     }
 
     pub fn notices(&self) -> usize {
-        files(&self.notices_folder()).len()
+        files(&self.folder().join("notices")).len()
     }
 
     pub async fn memories(&self) -> Vec<PastFix> {
@@ -282,7 +302,8 @@ impl World {
     }
 }
 
-fn files(folder: &std::path::Path) -> Vec<PathBuf> {
+/// All files below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let all = entries.map(|entry| entry.unwrap().path());
     all.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()

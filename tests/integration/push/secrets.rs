@@ -1,0 +1,253 @@
+//! Secrets in code, chat, answers, errors and commits: none reaches a pull request, notice, trail, memory, log or prompt.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use codehealer::local::store::FILE_NAME;
+use codehealer::ports::{ErrorKind, PortError};
+use rusqlite::types::ValueRef;
+
+use crate::support::slack::Chat;
+use crate::support::world::{Push, ScriptedModel, World, files, rewrite};
+
+/// Characters that look random, the same each time. Put together here, so that no literal looks like a real secret.
+fn noise(alphabet: &str, count: usize, seed: usize) -> String {
+    let letters: Vec<char> = alphabet.chars().collect();
+    let mut state = 0x2545_f491_u32.wrapping_add(u32::try_from(seed).unwrap().wrapping_mul(0x9e37_79b9));
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        letters[state as usize % letters.len()]
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+const MIXED: &str = "aB3dE5fG7hJ9kLmN1pQrS2tUvWxYz4";
+const HEX: &str = "0123456789abcdef";
+const UPPER: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ234567";
+
+fn secrets(seed: usize) -> Vec<String> {
+    let mixed = |n| noise(MIXED, n, seed);
+    let hex = |n| noise(HEX, n, seed);
+    let upper = |n| noise(UPPER, n, seed);
+    let shapes: Vec<Vec<String>> = vec![
+        vec!["AK".into(), "IA".into(), upper(16)],
+        vec!["AS".into(), "IA".into(), upper(16)],
+        vec!["gh".into(), "p_".into(), mixed(36)],
+        vec!["gh".into(), "s_".into(), mixed(36)],
+        vec!["github".into(), "_pat_".into(), mixed(22), "_".into(), mixed(59)],
+        vec!["gl".into(), "pat-".into(), mixed(20)],
+        vec!["xox".into(), "b-123456789012-123456789012-".into(), mixed(24)],
+        vec!["sk".into(), "_live_".into(), mixed(24)],
+        vec!["AI".into(), "za".into(), mixed(35)],
+        vec!["ya".into(), "29.".into(), mixed(60)],
+        vec!["GOC".into(), "SPX-".into(), mixed(28)],
+        vec!["np".into(), "m_".into(), mixed(36)],
+        vec!["py".into(), "pi-AgEIcHlwaS5vcmc".into(), mixed(70)],
+        vec!["S".into(), "G.".into(), mixed(22), ".".into(), mixed(43)],
+        vec!["s".into(), "k-proj-".into(), mixed(48)],
+        vec!["sk-".into(), "ant-api03-".into(), mixed(90)],
+        vec!["h".into(), "f_".into(), mixed(34)],
+        vec!["hv".into(), "s.".into(), mixed(90)],
+        vec!["dop".into(), "_v1_".into(), hex(64)],
+        vec!["da".into(), "pi".into(), hex(32)],
+        vec!["dckr".into(), "_pat_".into(), mixed(27)],
+        vec!["gl".into(), "sa_".into(), mixed(32), "_".into(), hex(8)],
+        vec!["ey".into(), "J".into(), mixed(33), ".ey".into(), "J".into(), mixed(50), ".".into(), mixed(43)],
+        vec!["lin".into(), "_api_".into(), mixed(40)],
+        vec!["NR".into(), "AK-".into(), upper(27)],
+        vec!["PM".into(), "AK-".into(), hex(24), "-".into(), hex(34)],
+        vec!["pu".into(), "l-".into(), hex(40)],
+        vec!["ruby".into(), "gems_".into(), hex(48)],
+        vec!["shp".into(), "at_".into(), hex(32)],
+        vec!["sq0".into(), "atp-".into(), mixed(22)],
+        vec!["whs".into(), "ec_".into(), mixed(32)],
+        vec!["123456789".into(), ":AA".into(), mixed(33)],
+        vec!["SK".into(), hex(32)],
+        vec!["AGE-SECRET".into(), "-KEY-1".into(), upper(58)],
+    ];
+    shapes.into_iter().map(|parts| parts.concat()).collect()
+}
+
+/// What a line of the finding's function, its chat and its answer look like with a secret in them.
+struct Told {
+    code: String,
+    question: String,
+    answer: String,
+}
+
+fn told(number: usize, secret: &str) -> Told {
+    let pem = ["-----BEGIN RSA PRIVATE", " KEY-----\n"].concat();
+    let key = format!(
+        "KEY = \"\"\"{pem}{}\n{}\n-----END RSA PRIVATE KEY-----\n\"\"\"\n\n",
+        noise(MIXED, 64, 901),
+        noise(MIXED, 64, 902)
+    );
+    let code = format!(
+        "{key}def tell(name):\n    url = \"https://bob:{secret}@example.org/\"\n    connect(\"{secret}\", \"%s has %s\" % (name,))\n    \
+         return url, \"{secret} %s has %s\" % (name,)\n"
+    );
+    // Once the secret lies just where long texts are cut.
+    let padding = if number.is_multiple_of(2) { "x ".repeat(955) } else { String::new() };
+    let question = format!("py-format-arguments {padding} {secret} and {}", STANDARD.encode(secret));
+    let answer = format!(
+        "instead of\n```\nf(\"{secret}\", \"%s has %s\" % (name,))\n```\nuse\n```\nf(\"{secret}\", \"%s has\" % (name,))\n```"
+    );
+    Told { code, question, answer }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything in the state file, as text.
+fn dump(file: &Path) -> String {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    let mut tables = connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
+    let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut text = String::new();
+    for name in names {
+        let mut all = connection.prepare(&format!("SELECT * FROM \"{name}\"")).unwrap();
+        let columns = all.column_count();
+        let mut rows = all.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            for column in 0..columns {
+                match row.get_ref(column).unwrap() {
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+                    _ => {}
+                }
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+/// Every place where text of ours can be read, by name.
+async fn sinks(world: &World, log: &Log, model: &ScriptedModel) -> Vec<(&'static str, String)> {
+    let read = |folder: &str| -> String {
+        let all = files(&world.folder().join(folder));
+        all.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+    };
+    let messages: String = world
+        .branches()
+        .into_values()
+        .map(|tip| world.git.repo.find_commit(tip.parse().unwrap()).unwrap().message().unwrap().to_owned())
+        .collect();
+    let shown = format!("{:?}", world.shown.lock().unwrap());
+    let prompts: String = model.prompts.lock().unwrap().iter().map(|p| format!("{}\n{}", p.system, p.user)).collect();
+    vec![
+        ("pull requests", read("pulls")),
+        ("notices", read("notices")),
+        ("notices as sent", shown),
+        ("commit messages", messages),
+        ("state file", dump(&world.folder().join(FILE_NAME))),
+        ("memory", serde_json::to_string(&world.memories().await).unwrap()),
+        ("log", String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned()),
+        ("prompts", prompts),
+    ]
+}
+
+fn assert_absent(sinks: &[(&'static str, String)], secret: &str) {
+    let tail = &secret[secret.len() - 12..];
+    let forms = [
+        tail.to_owned(),
+        STANDARD.encode(secret),
+        URL_SAFE_NO_PAD.encode(secret),
+        hex::encode(secret),
+        secret.bytes().map(|b| format!("%{b:02X}")).collect(),
+    ];
+    for (name, text) in sinks {
+        for form in &forms {
+            assert!(!text.contains(form.as_str()), "{form} is in the {name}: …{}…", around(text, form));
+        }
+    }
+}
+
+fn around<'a>(text: &'a str, found: &str) -> &'a str {
+    let at = text.find(found).unwrap_or(0);
+    let start = (0..=at.saturating_sub(120)).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    let end = (at + 160..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(text.len());
+    &text[start..end]
+}
+
+#[tokio::test]
+async fn no_secret_reaches_any_sink() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let shapes = secrets(0);
+    assert!(shapes.len() >= 30);
+    for (number, secret) in shapes.iter().enumerate() {
+        let Told { code, question, answer } = told(number, secret);
+        let (_folder, team) = Chat { messages: &[("U1", &question), ("U2", &answer)], confirmed: true }.open();
+        let leaked = secret.clone();
+        let model = match number % 3 {
+            0 => ScriptedModel::answering(move |_| {
+                let error = PortError::new("model", format!("log in with {leaked}"), ErrorKind::Unavailable);
+                Err(error.caused_by(format!("401 for Bearer {leaked}")))
+            }),
+            1 => ScriptedModel::answering(move |prompt| {
+                Ok(rewrite(prompt, "90", |region| region.replace("has %s", &format!("has {leaked}"))))
+            }),
+            _ => ScriptedModel::answering(move |prompt| {
+                Ok(rewrite(prompt, "90", |region| region.replace("has %s", "has")))
+            }),
+        };
+        let mut world = World::on_disk().with_model(&model);
+        world.team = Some(team);
+        let first = world.git.on("develop").file("README.md", "a shop\n").commit("begin");
+        let after = world.git.on("develop").file("src/tell.py", &code).commit(&format!("log in with {secret}"));
+        world.deliver(&Push { before: Some(first), after }).await;
+        world.process().drain().await.unwrap();
+        world.pass(std::time::Duration::from_secs(26 * 3600 * u64::from(number == 0))).await;
+        assert!(!world.runs().await.is_empty(), "{secret}: nothing was found");
+        let sinks = sinks(&world, &log, &model).await;
+        assert_absent(&sinks, secret);
+        for part in [noise(MIXED, 64, 901), noise(MIXED, 64, 902)] {
+            assert_absent(&sinks, &part);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fix_beside_a_secret_is_proposed_without_showing_it() {
+    for secret in secrets(1) {
+        let world = World::on_disk();
+        let first = world.git.on("develop").file("README.md", "a shop\n").commit("begin");
+        let code = format!(
+            "import yaml\n\n\ndef load(f):\n    login(\"{secret}\")\n    return yaml.load(f, Loader=yaml.Loader)\n    # {secret}\n"
+        );
+        let after = world.git.on("develop").file("src/config.py", &code).commit("config");
+        world.deliver(&Push { before: Some(first), after }).await;
+        world.process().drain().await.unwrap();
+        assert!(world.branches().len() == 1 && world.pull_requests() >= 1, "{secret}");
+        let model = ScriptedModel::answering(|_| Ok(String::new()));
+        let sinks = sinks(&world, &Log::default(), &model).await;
+        assert_absent(&sinks, &secret);
+        let tip = world.branches().into_values().next().unwrap();
+        let fixed = world.git.file_at(&codehealer::model::CommitId::new(tip).unwrap(), "src/config.py");
+        let fixed = String::from_utf8(fixed).unwrap();
+        assert_eq!(
+            fixed,
+            code.replace("yaml.load(f, Loader=yaml.Loader)", "yaml.safe_load(f)"),
+            "the code keeps what it has"
+        );
+    }
+}
