@@ -72,6 +72,7 @@ mod tests {
             record: TrackRecord::default(),
             foreign_tokens: Vec::new(),
             donors: 1,
+            caution: None,
         };
         let path = RepoPath::new("a.py").unwrap();
         let edits = vec![Edit { path: path.clone(), span: Span::new(0, 1), text: text.to_owned() }];

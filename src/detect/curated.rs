@@ -20,6 +20,8 @@ pub struct Proposal {
     pub replacement: String,
     /// Statements that the file must have afterwards.
     pub imports: Vec<FixImport>,
+    /// As in [`CuratedFix`].
+    pub caution: Option<String>,
 }
 
 /// One fix document may match at several nodes around a finding; at most this many are offered.
@@ -67,6 +69,7 @@ fn made_of(fix: &CuratedFix, matched: &Match<'_>) -> Vec<Proposal> {
             span: Span::new(range.start, range.end.max(range.start)),
             replacement,
             imports: fix.imports.clone(),
+            caution: fix.caution.clone(),
         })
     };
     fix.config.fixer.iter().filter_map(make).collect()

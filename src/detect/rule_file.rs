@@ -181,6 +181,8 @@ struct FixMetadata {
     imports: Vec<FixImport>,
     #[serde(default)]
     languages: Vec<String>,
+    #[serde(default)]
+    caution: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -201,6 +203,8 @@ pub struct CuratedFix {
     /// Imperative: `use yaml.safe_load`.
     pub title: String,
     pub imports: Vec<FixImport>,
+    /// What a person must know before they merge it: the fix is right, but not the whole of what has to be done.
+    pub caution: Option<String>,
     pub config: RuleConfig<SupportLang>,
 }
 
@@ -225,7 +229,8 @@ pub(super) fn fixes(file: &str, text: &str, rule: &Header, language: Language) -
         }
         if valid.contains(&language) {
             let config = configure(file, config, language)?;
-            fixes.push(CuratedFix { id: document.id, title: document.message, imports: metadata.imports, config });
+            let FixMetadata { imports, caution, .. } = metadata;
+            fixes.push(CuratedFix { id: document.id, title: document.message, imports, caution, config });
         }
     }
     Ok(fixes)

@@ -30,7 +30,7 @@ pub fn candidates(
         let statements: Vec<String> = proposal.imports.iter().map(|import| statement(import, modules)).collect();
         let mut edits = imports::insert(language, &finding.path, text, &statements);
         edits.push(Edit { path: finding.path.clone(), span: proposal.span, text: proposal.replacement });
-        let evidence = evidence(&finding.rule.origin, FixId(proposal.fix.to_string()), record);
+        let evidence = evidence(&finding.rule.origin, (FixId(proposal.fix.to_string()), proposal.caution), record);
         Candidate { title: proposal.title, edits, evidence }
     });
     Ok(made.collect())
@@ -53,7 +53,7 @@ fn statement(import: &FixImport, modules: Modules) -> String {
     }
 }
 
-fn evidence(rule: &RuleOrigin, fix: FixId, record: TrackRecord) -> Evidence {
+fn evidence(rule: &RuleOrigin, (fix, caution): (FixId, Option<String>), record: TrackRecord) -> Evidence {
     let origin = match rule {
         RuleOrigin::Operator => "curated with the operator's rule",
         RuleOrigin::BuiltIn | RuleOrigin::External { .. } => "curated with the rule",
@@ -70,6 +70,7 @@ fn evidence(rule: &RuleOrigin, fix: FixId, record: TrackRecord) -> Evidence {
         record,
         foreign_tokens: Vec::new(),
         donors: 1,
+        caution,
     }
 }
 

@@ -170,10 +170,13 @@ fn caps(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Vec<(u8, St
             cap(!channel_configured, draft, "the channel is not a configured one");
             cap(!has_code, draft, "the answer has no diff or code block");
         }
-        Evidence::PastFix { provenance, foreign_tokens, .. } => {
+        Evidence::PastFix { provenance, foreign_tokens, caution, .. } => {
             let reviewed =
                 matches!(provenance, Provenance::Merged { .. } | Provenance::Mined { .. } | Provenance::Curated);
             cap(!reviewed, draft, "the past fix was neither merged nor curated");
+            if let Some(caution) = caution {
+                cap(true, draft, caution);
+            }
             let foreign = !foreign_tokens.is_empty() && !two_fixes(evidence);
             cap(foreign, BELOW_DRAFT, "it brings in names unknown here, and fewer than two fixes support them");
         }

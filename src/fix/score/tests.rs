@@ -31,6 +31,7 @@ fn past(provenance: Provenance, supports: f64, contradictions: f64, record: Trac
         record,
         foreign_tokens: Vec::new(),
         donors: 1,
+        caution: None,
     }
 }
 
@@ -179,6 +180,7 @@ fn names_from_elsewhere_need_two_fixes() {
         record: record(50, 0),
         foreign_tokens: vec!["sanitize".to_owned()],
         donors,
+        caution: None,
     };
     let merged = || Provenance::Merged { pull_request: String::new(), commit: String::new() };
     assert_eq!(percent(&foreign(mined(), 1.0, 1)), 59);

@@ -141,5 +141,6 @@ fn evidence(proposal: Proposal, origin: String, record: TrackRecord) -> Evidence
         record,
         foreign_tokens: proposal.foreign_tokens,
         donors: proposal.donors,
+        caution: None,
     }
 }
