@@ -14,6 +14,8 @@ pub struct CaseFacts {
     pub rule: RuleOrigin,
     /// Whether the rule is unknown to us and the operator, as one that the repository brings.
     pub rule_from_repository: bool,
+    /// Whether a security finding stands in test code, where a weak setting is often the point.
+    pub test_code: bool,
     /// Reviewed outcomes of earlier fixes of this rule from the same source; for sources whose evidence has no record of its own.
     pub record: TrackRecord,
 }
@@ -163,6 +165,7 @@ fn caps(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Vec<(u8, St
         RuleOrigin::BuiltIn | RuleOrigin::Operator => "no machine check could prove that the finding is gone",
     };
     cap(!checked, draft, unchecked);
+    cap(facts.test_code, draft, "in test code a weakness may be meant");
     cap(facts.rule_from_repository, draft, "the rule comes from the repository itself");
     match evidence {
         Evidence::TeamKnowledge { author, channel_configured, has_code, .. } => {

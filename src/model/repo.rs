@@ -132,6 +132,22 @@ impl RepoPath {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
+    /// Whether the file is test code or test data by the conventions of common languages: `tests/`, `test_x.py`, `x_test.go`,
+    /// `x.spec.ts`, `XTest.java`.
+    #[must_use]
+    pub fn is_test_code(&self) -> bool {
+        const FOLDERS: [&str; 9] =
+            ["test", "tests", "__tests__", "testing", "testdata", "spec", "specs", "fixtures", "e2e"];
+        let folders = self.0.rsplit_once('/').map_or("", |(folders, _)| folders);
+        let stem = self.file_name().split('.').next().unwrap_or_default();
+        folders.split('/').any(|folder| FOLDERS.contains(&folder.to_ascii_lowercase().as_str()))
+            || stem.starts_with("test_")
+            || stem.ends_with("_test")
+            || stem == "conftest"
+            || [".test.", ".spec."].iter().any(|mark| self.file_name().contains(mark))
+            || (self.extension() == Some("java") && (stem.ends_with("Test") || stem.ends_with("Tests")))
+    }
+
     /// The part after the last dot of the file name, if any.
     #[must_use]
     pub fn extension(&self) -> Option<&str> {
@@ -195,4 +211,20 @@ pub struct Change {
     pub base_blob: Option<BlobId>,
     /// Size at the head, bytes.
     pub size: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RepoPath;
+
+    #[test]
+    fn test_code_is_told_by_the_conventions_of_its_language() {
+        let is_test = |path: &str| RepoPath::new(path).unwrap().is_test_code();
+        for path in ["tests/a.py", "pkg/test_a.py", "pkg/a_test.go", "src/a.spec.ts", "src/UserTest.java", "e2e/x.js"] {
+            assert!(is_test(path), "{path}");
+        }
+        for path in ["src/a.py", "src/attest.py", "contest/a.go", "src/Latest.java", "testimony.js"] {
+            assert!(!is_test(path), "{path}");
+        }
+    }
 }

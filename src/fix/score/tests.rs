@@ -8,7 +8,12 @@ use crate::model::{FixId, Level};
 const CHECKED: [Check; 2] = [Check::ParsesCleanly, Check::FindingGone];
 
 fn facts() -> CaseFacts {
-    CaseFacts { rule: RuleOrigin::BuiltIn, rule_from_repository: false, record: TrackRecord::default() }
+    CaseFacts {
+        rule: RuleOrigin::BuiltIn,
+        rule_from_repository: false,
+        test_code: false,
+        record: TrackRecord::default(),
+    }
 }
 
 fn record(accepted: u32, rejected: u32) -> TrackRecord {
@@ -141,7 +146,7 @@ fn each_cap_holds_by_itself() {
     for checks in [&[][..], &[Check::ParsesCleanly], &[Check::FindingGone]] {
         assert_eq!(of_checks(&merged(), checks, &facts()).confidence.percent(), 84, "{checks:?}");
     }
-    let of_repository = CaseFacts { rule_from_repository: true, ..facts() };
+    let of_repository = CaseFacts { rule_from_repository: true, test_code: false, ..facts() };
     assert_eq!(of_checks(&merged(), &CHECKED, &of_repository).confidence.percent(), 84);
     let external = CaseFacts { rule: RuleOrigin::External { tool: "ruff".to_owned() }, ..facts() };
     assert!(of_checks(&merged(), &CHECKED, &external).confidence.percent() > 84, "a verifier looked again");
