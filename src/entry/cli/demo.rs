@@ -11,7 +11,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 use super::output::Output;
@@ -61,8 +61,11 @@ pub async fn run(session: &Session, args: DemoArgs) -> Result<Exit> {
     let watch = Watch::open(&config, &push)?;
     deliver(output, &folder, &server, &push).await?;
     watch.until_healed(1).await.context(server.log_hint())?;
+    let healed = watch.trails().await?;
     deliver(output, &folder, &server, &push).await?;
     watch.until_healed(2).await.context(server.log_hint())?;
+    ensure!(watch.trails().await? == healed, "the second delivery changed something; {}", server.log_hint());
+    output.line("the second delivery made nothing new")?;
     spinner.finish_and_clear();
     server.stop().await?;
     output.line("codehealer serve was asked to stop (SIGTERM) and did")?;

@@ -30,8 +30,7 @@ pub async fn print(output: &Output, shop: &Shop, watch: &Watch) -> Result<()> {
     let count = |decision| runs.iter().filter(|run| run.summary.decision == Some(decision)).count();
     let (open, draft, escalated) = (count(Decision::Open), count(Decision::Draft), count(Decision::Escalate));
     output.line(format!(
-        "\n{open} pull requests, {draft} draft(s), {escalated} for a person; the second delivery made nothing new; \
-         {events} audit events, every chain whole"
+        "\n{open} pull request(s), {draft} draft(s), {escalated} for a person; {events} audit events, every chain whole"
     ))
 }
 
@@ -114,7 +113,7 @@ fn print_diff(output: &Output, shop: &Shop, run: &RunHead, (events, decided): (&
 fn step(event: &AuditEvent) -> String {
     let text = match &event.kind {
         EventKind::Detected { findings, commit, .. } => {
-            format!("detected: {} finding(s) at {}", findings.len(), commit.short())
+            format!("detected {} finding(s) at {}", findings.len(), commit.short())
         }
         EventKind::Consulted(asked) => {
             let answer = match &asked.outcome {
@@ -135,6 +134,12 @@ fn step(event: &AuditEvent) -> String {
             format!("judged {source}: {verified} of {} verified{checks}", candidates.len())
         }
         EventKind::Decided(decided) => format!("decided: {}, {}", decided.decision, decided.reason),
+        EventKind::Branched { commit, .. } => format!("made the branch at {}", commit.short()),
+        EventKind::Proposed { draft: true, .. } => "opened the draft".to_owned(),
+        EventKind::Proposed { .. } => "opened the pull request".to_owned(),
+        EventKind::Notifying => "about to tell people".to_owned(),
+        EventKind::Notified { .. } => "told people".to_owned(),
+        EventKind::Learned { detail, .. } => format!("learned: {detail}"),
         other => other.name().replace('_', " "),
     };
     plain(&text)

@@ -63,6 +63,11 @@ impl Watch {
         items.iter().map(|item| Ok(record(item)?)).collect()
     }
 
+    /// The last hash of every run's trail: equal exactly when nothing happened in between.
+    pub async fn trails(&self) -> Result<Vec<String>> {
+        Ok(self.runs().await?.into_iter().map(|run| run.head_hash).collect())
+    }
+
     async fn scans(&self) -> Result<usize> {
         let of = QueryOf::Partition { pk: self.push.clone(), prefix: keys::PUSH_EVENTS.to_owned() };
         let events = trail::all(&self.store.state(), of).await?;
