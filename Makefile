@@ -28,8 +28,10 @@ lint: setup ## Formatting, clippy and the documentation's links, warnings refuse
 deny: setup ## Licences, sources and banned crates of the dependencies
 	@scripts/check-dependencies
 
-bench: setup ## Benchmarks: scan, receiver, memory look-up
-	$(CARGO) bench --locked $(ARGS)
+bench: setup ## Benchmarks: memory look-up, receiver, scan against Bandit and ruff, a large push
+	$(CARGO) bench --locked --bench bench
+	$(CARGO) build --locked --profile bench --bin codehealer
+	python3 scripts/bench.py target/release/codehealer
 
 ci: ## What .ci/run runs
 	@.ci/run
