@@ -34,18 +34,34 @@ impl Source {
         let mut found = BTreeSet::new();
         for part in self.code.split("crate::").skip(1) {
             match part.strip_prefix('{') {
-                // `use crate::{a, b::c}`: every name at the top level of the braces.
-                Some(list) => {
-                    let list = list.split('}').next().unwrap_or_default();
-                    found.extend(list.split(',').map(first_name).filter(|name| !name.is_empty()));
-                }
-                None => {
-                    found.insert(first_name(part));
-                }
+                Some(list) => found.extend(listed(list)),
+                None => drop(found.insert(first_name(part))),
             }
         }
         found
     }
+}
+
+/// First names of `a, b::{c, d}, e}`: what stands at the top level of a braced list.
+fn listed(list: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let (mut depth, mut begin) = (0usize, 0usize);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                names.push(first_name(&list[begin..at]));
+                begin = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
 }
 
 fn first_name(text: &str) -> String {
@@ -274,11 +290,11 @@ fn product_code_does_not_panic_on_purpose() {
 
 #[test]
 fn the_checks_see_code_and_nothing_else() {
-    let text = "// crate::local\nuse crate::{ports, fix::edit};\nconst A: &str = \"crate::entry \\\" .unwrap()\";\n\
+    let text = "// crate::local\nuse crate::{ports, fix::{edit, diff}, report};\nconst A: &str = \"crate::entry \\\" .unwrap()\";\n\
                 const R: &str = r#\"panic!(\"#; const C: char = '\"'; fn f<'a>(a: &'a str) {}\n\
                 #[cfg(test)]\nmod tests { fn t() { x.unwrap(); } }\nfn g() { y.expect(1) }\n";
     let source = Source { name: "fix/a.rs".into(), text: String::new(), code: product_code(text) };
-    assert_eq!(source.uses(), BTreeSet::from(["ports".to_owned(), "fix".to_owned()]));
+    assert_eq!(source.uses(), BTreeSet::from(["ports", "fix", "report"].map(str::to_owned)));
     assert!(!source.code.contains(".unwrap()") && !source.code.contains("panic!("));
     assert!(source.code.contains(".expect("), "{}", source.code);
 }
