@@ -12,17 +12,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
     collect(&root, &mut files)?;
     files.sort();
+    let (cases, rules): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|file| is_test(file));
+    write_table(&root, &rules, "rules.rs")?;
+    write_table(&root, &cases, "rule_cases.rs")
+}
+
+/// Writes pairs of name below `root` and text as Rust.
+fn write_table(root: &Path, files: &[PathBuf], target: &str) -> Result<(), Box<dyn Error>> {
     let mut table = String::from("[\n");
-    for file in &files {
-        let name = file.strip_prefix(&root)?.to_string_lossy().replace('\\', "/");
+    for file in files {
+        let name = file.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
         writeln!(table, "    ({name:?}, include_str!({:?})),", file.to_string_lossy())?;
     }
     table.push_str("]\n");
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("rules.rs"), table)?;
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join(target), table)?;
     Ok(())
 }
 
-/// Adds the rule and fix documents under `folder`; test cases are read by the tests from the disk.
+/// Adds the rule, fix and case documents under `folder`.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
     if !folder.is_dir() {
         return Ok(());
@@ -32,7 +39,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>
         if path.is_dir() {
             println!("cargo:rerun-if-changed={}", path.display());
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "yml") && !is_test(&path) {
+        } else if path.extension().is_some_and(|extension| extension == "yml") {
             println!("cargo:rerun-if-changed={}", path.display());
             files.push(path);
         }

@@ -1,5 +1,7 @@
 //! Configuration: defaults < `codehealer.toml` < environment < flags. The only place that reads the environment.
 
+pub mod origin;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
@@ -20,6 +22,7 @@ pub const FILE_NAME: &str = "codehealer.toml";
 /// What the operator wrote. Every key is optional; unknown keys are refused by name.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "codehealer.toml")]
 pub struct File {
     /// Whose knowledge this is. Memory and team answers never leave their organisation. Default: `local`.
     pub organisation: Option<String>,

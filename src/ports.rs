@@ -195,7 +195,8 @@ pub trait Forge: Send + Sync {
     /// Creates the branch with one commit unless it exists. Never moves an existing branch.
     async fn ensure_branch(&self, repository: &Repository, plan: &BranchPlan) -> PortResult<BranchOutcome>;
 
-    /// Opens the pull request unless one of this branch exists, in whatever state; returns that one then.
+    /// Opens the pull request unless one of this branch exists, in whatever state; returns that one then. The flag says
+    /// whether it was opened now.
     async fn ensure_pull_request(
         &self,
         repository: &Repository,

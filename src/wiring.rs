@@ -16,7 +16,7 @@ use crate::local::git::open::LocalRepository;
 use crate::local::model::OpenAiModel;
 use crate::local::notifier::{FileNotifier, Show};
 use crate::local::slack_export::{ExportOptions, SlackExport};
-use crate::local::store::{Options, Store};
+use crate::local::store::{Access, Options, Store};
 use crate::local::verify_command::VerifyCommand;
 use crate::model::{Repository, RepositoryId, RuleId, RuleOrigin};
 use crate::ports::{ExternalScanner, Model, PortResult, TeamKnowledge};
@@ -74,6 +74,16 @@ pub fn open_store(config: &Config, mode: Mode) -> PortResult<Store> {
         Mode::DryRun if file.exists() => Store::snapshot_in_memory(&file, options),
         Mode::DryRun => Store::in_memory(options),
     }
+}
+
+/// Opens the state file for reading; where nothing was ever recorded the store is empty, and no file is made.
+///
+/// # Errors
+/// Says what is wrong with the file and what to do.
+pub fn open_store_to_read(config: &Config) -> PortResult<Store> {
+    let options = Options { access: Access::Read, ..Options::new(Arc::new(SystemClock)) };
+    let file = state_file(config);
+    if file.exists() { Store::open(&file, options) } else { Store::in_memory(options) }
 }
 
 /// The detector with the built-in rules and the operator's.
@@ -154,19 +164,32 @@ impl Wiring {
     }
 }
 
-fn team(config: &Config) -> Result<Option<Arc<dyn TeamKnowledge>>> {
+/// The team's chat, read from the configured export.
+///
+/// # Errors
+/// Names the file of the export that cannot be read.
+pub fn slack_export(config: &Config) -> PortResult<Option<SlackExport>> {
     let Some(export) = &config.slack_export else { return Ok(None) };
-    let team = SlackExport::open(&ExportOptions {
+    let options = ExportOptions {
         path: export.path.clone(),
         organisation: config.organisation.clone(),
         channels: export.channels.clone(),
         confirm: export.confirm.clone(),
         workspace: export.workspace.clone(),
-    })?;
-    Ok(Some(Arc::new(team)))
+    };
+    SlackExport::open(&options).map(Some)
 }
 
-fn model(config: &Config) -> Result<Option<Arc<dyn Model>>> {
+fn team(config: &Config) -> Result<Option<Arc<dyn TeamKnowledge>>> {
+    let export = slack_export(config)?;
+    Ok(export.map(|export| -> Arc<dyn TeamKnowledge> { Arc::new(export) }))
+}
+
+/// The configured model; nothing is asked of it yet.
+///
+/// # Errors
+/// When its key cannot be read.
+pub fn model(config: &Config) -> Result<Option<Arc<dyn Model>>> {
     let Some(model) = &config.model else { return Ok(None) };
     let key = model.key.as_ref().map(crate::config::SecretSource::read).transpose()?;
     Ok(Some(Arc::new(OpenAiModel::new(&model.url, &model.name, key, model.timeout)?)))

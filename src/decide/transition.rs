@@ -1,6 +1,6 @@
 //! Which event may follow which state. Everything not listed here is refused.
 
-use crate::model::{EventKind, RunState};
+use crate::model::{EventKind, Feedback, RunState};
 
 /// A step that the run's state does not allow: two workers disagree, or the store was tampered with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,8 @@ pub fn after(state: Option<RunState>, event: &EventKind) -> Result<RunState, Ill
         (S::Failed, E::Redriven { .. }) => S::Detected,
         (state, E::Failed { .. }) if !state.is_terminal() => S::Failed,
         (S::Proposed | S::Notifying | S::Notified | S::Done, E::Feedback(_)) => state,
+        // What could not be healed can still be ignored.
+        (S::Failed, E::Feedback(Feedback::Ignored { .. })) => state,
         _ => return Err(IllegalStep { state, event: event.name() }),
     };
     Ok(next)
@@ -51,6 +53,13 @@ mod tests {
     #[test]
     fn a_run_begins_only_by_detection() {
         assert!(after(None, &EventKind::Notifying).is_err());
+    }
+
+    #[test]
+    fn a_failed_run_can_be_ignored_but_not_merged() {
+        let ignored = Feedback::Ignored { by: "ann".to_owned(), reason: "generated".to_owned() };
+        assert_eq!(after(Some(RunState::Failed), &EventKind::Feedback(ignored)), Ok(RunState::Failed));
+        assert!(after(Some(RunState::Failed), &EventKind::Feedback(Feedback::Closed)).is_err());
     }
 
     #[test]

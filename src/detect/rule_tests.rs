@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::built_in;
 use super::curated::{Proposal, proposals};
 use super::introduced::introduced;
 use super::language::{parse, syntax_errors};
@@ -66,6 +67,8 @@ pub struct CaseResult {
     pub number: usize,
     /// What went wrong; `None` when nothing did.
     pub failure: Option<String>,
+    /// What the fixes made of the file, where that is what went wrong.
+    pub made: Option<String>,
 }
 
 /// How the cases of one rule went.
@@ -112,14 +115,15 @@ pub fn run(rules: &Arc<RuleSet>, cases: &Cases, apply: Apply<'_>) -> Result<Rule
         for (kind, texts) in [(CaseKind::Valid, &cases.valid), (CaseKind::Invalid, &cases.invalid)] {
             for (index, text) in texts.iter().enumerate().filter(|(_, text)| counts(text)) {
                 let failure = bench.found(kind, text);
-                report.results.push(CaseResult { language, kind, number: index + 1, failure });
+                report.results.push(CaseResult { language, kind, number: index + 1, failure, made: None });
             }
         }
         let fixes = rules.curated_fixes(&cases.id, language)?;
         let mut used = Vec::new();
         for (index, fixed) in cases.fixed.iter().enumerate().filter(|(_, fixed)| counts(&fixed.before)) {
-            let failure = bench.fixed(fixes, fixed, &mut used);
-            report.results.push(CaseResult { language, kind: CaseKind::Fixed, number: index + 1, failure });
+            let wrong = bench.fixed(fixes, fixed, &mut used);
+            let (failure, made) = wrong.map_or((None, None), |wrong| (Some(wrong.reason), wrong.made));
+            report.results.push(CaseResult { language, kind: CaseKind::Fixed, number: index + 1, failure, made });
         }
         if language == main {
             report.untested_fixes = fixes.iter().map(|fix| fix.id.clone()).filter(|id| !used.contains(id)).collect();
@@ -157,6 +161,18 @@ struct Bench<'a> {
     apply: Apply<'a>,
 }
 
+/// What went wrong with a fix.
+struct Wrong {
+    reason: String,
+    made: Option<String>,
+}
+
+impl Wrong {
+    fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), made: None }
+    }
+}
+
 /// One file has at most this many findings to heal in a case.
 const MAX_ROUNDS: usize = 20;
 
@@ -187,25 +203,29 @@ impl Bench<'_> {
         }
     }
 
-    fn fixed(&self, fixes: &[CuratedFix], case: &Fixed, used: &mut Vec<RuleId>) -> Option<String> {
+    fn fixed(&self, fixes: &[CuratedFix], case: &Fixed, used: &mut Vec<RuleId>) -> Option<Wrong> {
         let mut text = case.before.clone();
         for round in 0..MAX_ROUNDS {
             let before = match self.scan(&text) {
                 Ok(scan) => scan.findings,
-                Err(reason) => return Some(reason),
+                Err(reason) => return Some(Wrong::because(reason)),
             };
             let own = self.own(&before);
             if own.is_empty() {
-                let outcome = if round == 0 { Some("nothing is found before the fix".to_owned()) } else { None };
-                return outcome.or_else(|| (text != case.after).then(|| format!("the fix makes\n{text}")));
+                if round == 0 {
+                    return Some(Wrong::because("nothing is found before the fix"));
+                }
+                let reason = || format!("the fix makes\n{text}");
+                return (text != case.after).then(|| Wrong { reason: reason(), made: Some(text.clone()) });
             }
             let Some((healed, fix)) = own.iter().find_map(|finding| self.heal(fixes, &text, &before, finding)) else {
-                return Some(format!("no fix heals line {} of\n{text}", own.first().map_or(0, |one| one.start.line)));
+                let line = own.first().map_or(0, |one| one.start.line);
+                return Some(Wrong::because(format!("no fix heals line {line} of\n{text}")));
             };
             used.push(fix);
             text = healed;
         }
-        Some(format!("not healed after {MAX_ROUNDS} rounds"))
+        Some(Wrong::because(format!("not healed after {MAX_ROUNDS} rounds")))
     }
 
     /// The text after the first proposal that heals the finding and harms nothing.
@@ -228,6 +248,14 @@ impl Bench<'_> {
             (fewer && harmless).then_some((healed, proposal.fix))
         })
     }
+}
+
+/// The cases of the built-in rules, in order of their files.
+///
+/// # Errors
+/// When one of the documents is broken.
+pub fn built_in() -> Result<Vec<Cases>, RuleError> {
+    built_in::CASES.iter().map(|(file, text)| Cases::read(file, text)).collect()
 }
 
 /// The name of the file with a rule's cases.

@@ -120,6 +120,19 @@ impl RuleSet {
         Ok(self.header(id)?.map(|header| header.languages.clone()).unwrap_or_default())
     }
 
+    /// The rule document as it was written; none for the engine's own rules.
+    ///
+    /// # Errors
+    /// When a rule file of the set is broken.
+    pub fn document(&self, id: &RuleId) -> Result<Option<&str>, RuleError> {
+        for pack in &self.packs {
+            if let Some((file, _)) = pack.index()?.get(id) {
+                return Ok(pack.files.get(file.as_str()).map(Cow::as_ref));
+            }
+        }
+        Ok(None)
+    }
+
     /// The compiled rules of one language, pack by pack.
     pub(super) fn compiled(&self, language: Language) -> Result<Vec<&LanguageRules>, RuleError> {
         self.packs.iter().map(|pack| pack.language(language)).collect()

@@ -106,8 +106,8 @@ impl Healer {
             body: pull_request::body(&leased.head, &walk, decided, &changes),
             draft,
         };
-        let (request, adopted) = self.ports.forge.ensure_pull_request(&summary.repository, &plan).await?;
-        Ok(EventKind::Proposed { url: request.url, draft: request.draft, adopted })
+        let (request, new) = self.ports.forge.ensure_pull_request(&summary.repository, &plan).await?;
+        Ok(EventKind::Proposed { url: request.url, draft: request.draft, adopted: !new })
     }
 
     /// Tells people, once.

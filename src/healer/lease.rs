@@ -134,7 +134,7 @@ impl Healer {
 }
 
 /// Carries what people ask for from an event into the run's head.
-fn summarise(head: &mut RunHead, kind: &EventKind) {
+pub(super) fn summarise(head: &mut RunHead, kind: &EventKind) {
     let summary = &mut head.summary;
     match kind {
         EventKind::Consulted(consultation) => {

@@ -4,6 +4,7 @@
 //! thing through a port, record it, repeat. Every step can be done twice without harm, so a worker may die anywhere.
 
 mod again;
+pub mod audit;
 mod consult;
 mod deliver;
 mod error;
@@ -27,7 +28,7 @@ use crate::ports::{Clock, Embedder, ExternalScanner, FixMemory, Forge, Model, No
 pub use error::HealError;
 pub use heal::{CaseReport, Progress};
 pub use learn::{HistoricalChange, LearnReport};
-pub use policy::{Policy, PolicyError};
+pub use policy::{Policy, PolicyError, RepositoryConfig};
 pub use reconcile::Reconciled;
 pub use scan::{ScanReport, ScanRequest};
 pub use worker::{Observation, Observer, Worker};

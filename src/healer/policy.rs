@@ -61,6 +61,7 @@ pub enum PolicyError {
 /// `.codehealer.toml`: everything is optional, unknown keys are refused by name.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = ".codehealer.toml")]
 pub struct RepositoryConfig {
     pub ignore: Ignore,
     pub thresholds: RepositoryThresholds,

@@ -65,6 +65,7 @@ impl Healer {
     /// When the forge or the store cannot be asked; what was stored until then is found again.
     pub async fn scan(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
         let mut report = self.detect_range(request).await?;
+        self.list_repository(&request.repository).await?;
         let mut cases: Vec<_> = detect::cases(std::mem::take(&mut report.findings)).into_iter().collect();
         // What matters most first: an interrupted call has done the most useful part.
         cases
@@ -74,6 +75,16 @@ impl Healer {
             report.findings.extend(findings);
         }
         Ok(report)
+    }
+
+    /// Puts the repository on the list of those ever seen, under the name it has now.
+    async fn list_repository(&self, repository: &Repository) -> Result<(), HealError> {
+        let state = &*self.ports.state;
+        let known: Option<Repository> = trail::load(state, &keys::repository(&repository.id)).await?;
+        if known.as_ref() != Some(repository) {
+            trail::put(state, run::repository_item(repository)).await?;
+        }
+        Ok(())
     }
 
     /// The first half of [`Healer::scan`]: what the range introduced, without storing anything.

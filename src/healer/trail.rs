@@ -9,7 +9,7 @@ use super::HealError;
 use crate::model::{AuditEvent, CaseId, Generation, sha256_hex};
 use crate::ports::{ErrorKind, PortError, PortResult, State};
 use crate::state::run::{CaseHead, FindingRecord, RunHead, record};
-use crate::state::{Condition, Item, Key, Page, Query, QueryOf, Transaction, Write, chain, keys, run};
+use crate::state::{Condition, Item, Key, Page, Query, QueryOf, Transaction, Write, keys, run};
 
 /// Event details above this many bytes are stored beside the event, by hash.
 const LARGE_DETAIL: usize = 32 * 1024;
@@ -92,7 +92,7 @@ pub async fn run_head(state: &dyn State, case: &CaseId, generation: Generation) 
     load(state, &keys::run(case, generation)).await
 }
 
-async fn detail(state: &dyn State, case: &CaseId, sha: &str) -> Result<Value, HealError> {
+pub(super) async fn detail(state: &dyn State, case: &CaseId, sha: &str) -> Result<Value, HealError> {
     let of = QueryOf::Partition { pk: keys::case_partition(case), prefix: keys::detail_parts(sha) };
     let parts = all(state, of).await?;
     let text: String = parts.iter().filter_map(|p| p.fields.get("text").and_then(Value::as_str)).collect();
@@ -197,31 +197,6 @@ pub async fn put_new(state: &dyn State, item: Item) -> PortResult<bool> {
         Err(error) if error.kind == ErrorKind::Conflict => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// What a trail check found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrailCheck {
-    Whole { events: usize },
-    Broken { reason: String },
-}
-
-/// Checks the trail of one run against its head, large details included.
-///
-/// # Errors
-/// When the store cannot be asked.
-pub async fn check(state: &dyn State, head: &RunHead) -> Result<TrailCheck, HealError> {
-    let events = match events(state, &head.case, head.generation).await {
-        Ok(events) => events,
-        Err(HealError::Record { key, source }) => {
-            return Ok(TrailCheck::Broken { reason: format!("{key} cannot be read: {source}") });
-        }
-        Err(error) => return Err(error),
-    };
-    Ok(match chain::verify(&events, head.sequence, &head.head_hash) {
-        Ok(()) => TrailCheck::Whole { events: events.len() },
-        Err(broken) => TrailCheck::Broken { reason: broken.to_string() },
-    })
 }
 
 /// Milliseconds of a duration, saturating.

@@ -11,9 +11,9 @@ use crate::model::{
     CaseId, CommitId, Decision, EventKind, Generation, PushTask, Repository, RepositoryId, RunState, Task,
 };
 use crate::ports::{ErrorKind, Inbox, PortError, PortResult, Taken};
-use crate::state::chain::{PushEvent, PushEventKind, seal_push};
+use crate::state::chain::{PushEvent, PushEventKind, PushHead, seal_push};
 use crate::state::run::fields;
-use crate::state::{Item, QueryOf, keys};
+use crate::state::{Condition, Item, Key, QueryOf, Transaction, Write, keys};
 
 /// A task that was taken this often without success is put aside.
 const MAX_ATTEMPTS: u32 = 8;
@@ -381,10 +381,22 @@ impl Worker {
                 previous: last.map(|e| e.hash).unwrap_or_default(),
                 hash: String::new(),
             });
+            let head = PushHead {
+                partition: partition.clone(),
+                sequence: event.sequence + 1,
+                head_hash: event.hash.clone(),
+                updated_at: event.at,
+            };
+            let item = |key: Key, fields| Item { key, fields, indexes: Vec::new(), expires: None };
             let key = keys::push_event(&partition, event.sequence);
-            let item = Item { key, fields: fields(&event), indexes: Vec::new(), expires: None };
-            if trail::put_new(state, item).await? {
-                return Ok(());
+            let head_key = keys::push_head(&push.repository, &push.reference, &push.after);
+            let writes = vec![
+                Write::Put { item: item(key, fields(&event)), when: vec![Condition::Absent] },
+                Write::Put { item: item(head_key, fields(&head)), when: Vec::new() },
+            ];
+            match trail::commit(state, &Transaction { writes, token: None }).await {
+                Err(error) if error.kind == ErrorKind::Conflict => {}
+                other => return Ok(other?),
             }
         }
     }

@@ -14,9 +14,9 @@ pub enum Broken {
     Altered(u64),
     #[error("event {0} does not follow the event before it")]
     Unlinked(u64),
-    #[error("the trail ends at event {found} but the run's head says {expected}")]
-    Truncated { found: u64, expected: u64 },
-    #[error("the last event's hash is not the one in the run's head")]
+    #[error("the trail has events up to {found} but its head counts {expected}: the head was altered")]
+    Beyond { found: u64, expected: u64 },
+    #[error("the last event or the trail's head was altered: the hash in the head is not that of the last event")]
     HeadDiffers,
 }
 
@@ -48,32 +48,58 @@ fn canonical<T: Serialize>(value: &T) -> String {
     serde_json::to_value(value).unwrap_or(Value::Null).to_string()
 }
 
-/// Checks a whole run: no event missing, altered, swapped or cut off at the end.
-///
-/// # Errors
-/// Names the first event that is not as written.
-pub fn verify(events: &[AuditEvent], next_sequence: u64, head_hash: &str) -> Result<(), Broken> {
-    let mut previous = String::new();
-    for (expected, event) in (0u64..).zip(events) {
-        if event.sequence != expected {
-            return Err(Broken::Missing(expected));
+/// Checks a whole run: no event missing, altered, swapped or cut off at the end. Names every event that is not as written.
+#[must_use]
+pub fn verify(events: &[AuditEvent], next_sequence: u64, head_hash: &str) -> Vec<Broken> {
+    let links = events.iter().map(|event| Link {
+        sequence: event.sequence,
+        sound: hash(event) == event.hash,
+        previous: &event.previous,
+        hash: &event.hash,
+    });
+    broken_links(links, next_sequence, head_hash)
+}
+
+/// What an event of any trail says about its place in the chain.
+struct Link<'a> {
+    sequence: u64,
+    /// Whether its content matches its hash.
+    sound: bool,
+    previous: &'a str,
+    hash: &'a str,
+}
+
+/// Missing events of one gap that are named; a head that claims millions is not worth millions of lines.
+const NAMED_IN_A_GAP: u64 = 100;
+
+fn broken_links<'a>(links: impl Iterator<Item = Link<'a>>, next_sequence: u64, head_hash: &str) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let mut expected = 0u64;
+    // What the next event must follow; unknown behind a gap.
+    let mut previous = Some("");
+    for link in links {
+        if link.sequence > expected {
+            let named = link.sequence.min(expected.saturating_add(NAMED_IN_A_GAP));
+            broken.extend((expected..named).map(Broken::Missing));
+            previous = None;
         }
-        if hash(event) != event.hash {
-            return Err(Broken::Altered(expected));
+        if !link.sound {
+            broken.push(Broken::Altered(link.sequence));
+        } else if previous.is_some_and(|previous| previous != link.previous) {
+            broken.push(Broken::Unlinked(link.sequence));
         }
-        if event.previous != previous {
-            return Err(Broken::Unlinked(expected));
-        }
-        previous.clone_from(&event.hash);
+        expected = link.sequence.saturating_add(1);
+        previous = Some(link.hash);
     }
-    let found = events.len() as u64;
-    if found != next_sequence {
-        return Err(Broken::Truncated { found, expected: next_sequence });
+    if expected > next_sequence {
+        broken.push(Broken::Beyond { found: expected, expected: next_sequence });
+    } else if expected < next_sequence {
+        let named = next_sequence.min(expected.saturating_add(NAMED_IN_A_GAP));
+        broken.extend((expected..named).map(Broken::Missing));
+    } else if previous.is_some_and(|last| last != head_hash) {
+        broken.push(Broken::HeadDiffers);
     }
-    if previous != head_hash {
-        return Err(Broken::HeadDiffers);
-    }
-    Ok(())
+    broken
 }
 
 /// One event of a push: what happened before there was any case.
@@ -131,23 +157,92 @@ pub fn hash_push(event: &PushEvent) -> String {
     ])
 }
 
-/// Checks the events of a push: gapless, unaltered, linked. (A cut-off end shows only in that the last event is missing.)
-///
-/// # Errors
-/// Names the first event that is not as written.
-pub fn verify_push(events: &[PushEvent]) -> Result<(), Broken> {
-    let mut previous = String::new();
-    for (expected, event) in (0u64..).zip(events) {
-        if event.sequence != expected {
-            return Err(Broken::Missing(expected));
-        }
-        if hash_push(event) != event.hash {
-            return Err(Broken::Altered(expected));
-        }
-        if event.previous != previous {
-            return Err(Broken::Unlinked(expected));
-        }
-        previous.clone_from(&event.hash);
+/// Head of the trail of a push: what its last event must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct PushHead {
+    /// Where the events are.
+    pub partition: String,
+    /// Sequence of the next event.
+    pub sequence: u64,
+    /// Hash of the last event.
+    pub head_hash: String,
+    pub updated_at: u64,
+}
+
+/// As [`verify`], for the events of a push.
+#[must_use]
+pub fn verify_push(events: &[PushEvent], head: &PushHead) -> Vec<Broken> {
+    let links = events.iter().map(|event| Link {
+        sequence: event.sequence,
+        sound: hash_push(event) == event.hash && event.partition == head.partition,
+        previous: &event.previous,
+        hash: &event.hash,
+    });
+    broken_links(links, head.sequence, &head.head_hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CaseId, EventKind, Generation};
+
+    fn chain(length: u64) -> (Vec<AuditEvent>, String) {
+        let mut previous = String::new();
+        let events = (0..length)
+            .map(|sequence| {
+                let event = seal(AuditEvent {
+                    case: CaseId::from_stored("c"),
+                    generation: Generation(1),
+                    sequence,
+                    at: 1000 + sequence,
+                    kind: EventKind::Failed { reason: format!("step {sequence}") },
+                    previous: previous.clone(),
+                    hash: String::new(),
+                });
+                previous.clone_from(&event.hash);
+                event
+            })
+            .collect();
+        (events, previous)
     }
-    Ok(())
+
+    #[test]
+    fn a_whole_trail_has_nothing_to_name() {
+        let (events, head) = chain(4);
+        assert_eq!(verify(&events, 4, &head), []);
+    }
+
+    #[test]
+    fn every_broken_event_is_named() {
+        let (mut events, head) = chain(6);
+        events[1].at += 1;
+        events.remove(3);
+        assert_eq!(verify(&events, 6, &head), [Broken::Altered(1), Broken::Missing(3)]);
+    }
+
+    #[test]
+    fn a_cut_off_end_is_named() {
+        let (mut events, head) = chain(4);
+        events.pop();
+        assert_eq!(verify(&events, 4, &head), [Broken::Missing(3)]);
+        let short = events[2].hash.clone();
+        assert_eq!(verify(&events, 2, &short), [Broken::Beyond { found: 3, expected: 2 }]);
+    }
+
+    #[test]
+    fn an_event_that_was_sealed_anew_does_not_fit_its_neighbours() {
+        let (mut events, head) = chain(3);
+        events[1].kind = EventKind::Failed { reason: "another".to_owned() };
+        events[1] = seal(events[1].clone());
+        assert_eq!(verify(&events, 3, &head), [Broken::Unlinked(2)]);
+        events[2].previous.clone_from(&events[1].hash);
+        events[2] = seal(events[2].clone());
+        assert_eq!(verify(&events, 3, &head), [Broken::HeadDiffers]);
+    }
+
+    #[test]
+    fn a_head_that_claims_too_much_is_not_named_without_end() {
+        let (events, head) = chain(1);
+        assert_eq!(verify(&events, u64::MAX, &head).len(), 100);
+    }
 }

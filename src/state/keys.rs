@@ -100,6 +100,31 @@ pub fn push_event(partition: &str, sequence: u64) -> Key {
     key(partition.to_owned(), format!("{PUSH_EVENTS}{sequence:08}"))
 }
 
+/// Partition that lists the pushes of a repository.
+#[must_use]
+pub fn pushes(repository: &RepositoryId) -> String {
+    format!("PUSHES#{repository}")
+}
+
+/// Head of the trail of one push.
+#[must_use]
+pub fn push_head(repository: &RepositoryId, reference: &str, after: &CommitId) -> Key {
+    key(pushes(repository), format!("{reference}#{after}"))
+}
+
+/// How far the history of a repository was learned from.
+#[must_use]
+pub fn learned(repository: &RepositoryId) -> Key {
+    key(format!("LEARNED#{repository}"), "HISTORY")
+}
+
+/// Hash value under which cases are listed by id in the index of repositories, spread by first digit. `id` may be the
+/// beginning of one.
+#[must_use]
+pub fn case_shard(id: &str) -> String {
+    format!("CASES#{}", id.get(..1).unwrap_or_default())
+}
+
 /// Partition that lists the repositories ever seen.
 pub const REPOSITORIES: &str = "REPOSITORIES";
 

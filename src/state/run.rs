@@ -147,9 +147,18 @@ pub fn finding_item(case: &CaseId, record: &FindingRecord) -> Item {
     Item { key, fields: fields(record), indexes: Vec::new(), expires: None }
 }
 
+/// The item of a case's head; it is found by the beginning of its id.
 #[must_use]
 pub fn case_item(case: &CaseId, head: &CaseHead) -> Item {
-    Item { key: keys::case_current(case), fields: fields(head), indexes: Vec::new(), expires: None }
+    let by_id =
+        IndexEntry { index: Index::Repository, hash: keys::case_shard(case.as_str()), range: case.as_str().to_owned() };
+    Item { key: keys::case_current(case), fields: fields(head), indexes: vec![by_id], expires: None }
+}
+
+/// The item by which a repository is listed.
+#[must_use]
+pub fn repository_item(repository: &Repository) -> Item {
+    Item { key: keys::repository(&repository.id), fields: fields(repository), indexes: Vec::new(), expires: None }
 }
 
 /// A record of an open finding as the run `generation` begins or takes it in.

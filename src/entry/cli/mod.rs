@@ -66,6 +66,7 @@ struct Cli {
 }
 
 #[derive(Args)]
+#[command(next_help_heading = "Everywhere")]
 struct Global {
     /// Configuration file [default: ./codehealer.toml, else the user's configuration folder]
     #[arg(long, global = true, value_name = "FILE")]
@@ -170,7 +171,12 @@ impl Session {
     }
 
     fn config_with(&self, sources: &Sources, listen: Option<SocketAddr>) -> Result<Config> {
-        let flags = Flags {
+        let flags = self.flags(sources, listen);
+        Config::load(&self.environment, flags).map_err(|error| UsageError(error.into()).into())
+    }
+
+    fn flags(&self, sources: &Sources, listen: Option<SocketAddr>) -> Flags {
+        Flags {
             config: self.global.config.clone(),
             state: self.global.state.clone(),
             rules: self.global.rules.clone(),
@@ -179,8 +185,7 @@ impl Session {
             slack_export: sources.slack_export.clone(),
             verify_command: sources.verify_command.clone(),
             listen,
-        };
-        Config::load(&self.environment, flags).map_err(|error| UsageError(error.into()).into())
+        }
     }
 }
 

@@ -7,23 +7,15 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Colour, Exit, UsageError};
-use crate::model::Decision;
+use crate::report::line::Line;
+pub use crate::report::line::{Tone, plain};
+pub use crate::report::trail::tone;
 
 /// Where and how a command writes.
 pub struct Output {
     colour: bool,
     colour_errors: bool,
     progress: bool,
-}
-
-/// What a piece of text means; colours follow from it.
-#[derive(Clone, Copy)]
-pub enum Tone {
-    Good,
-    Careful,
-    Bad,
-    Strong,
-    Quiet,
 }
 
 impl Output {
@@ -55,6 +47,18 @@ impl Output {
     /// Writes one line to standard output.
     pub fn line(&self, text: impl std::fmt::Display) -> Result<()> {
         self.write(&format!("{text}\n"))
+    }
+
+    /// Writes lines, coloured where the terminal takes it.
+    pub fn lines(&self, lines: &[Line]) -> Result<()> {
+        let mut text = String::new();
+        for line in lines {
+            let painted = line.tone.map_or_else(|| line.text.clone(), |tone| self.paint(tone, &line.text));
+            text.push_str(&" ".repeat(if line.text.is_empty() { 0 } else { line.indent }));
+            text.push_str(&painted);
+            text.push('\n');
+        }
+        self.write(&text)
     }
 
     /// Writes a value as one JSON document.
@@ -123,19 +127,4 @@ fn paint(on: bool, tone: Tone, text: &str) -> String {
         Tone::Quiet => "2",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
-}
-
-/// How a decision is coloured.
-pub fn tone(decision: Option<Decision>) -> Tone {
-    match decision {
-        Some(Decision::Open) => Tone::Good,
-        Some(Decision::Draft) => Tone::Careful,
-        Some(Decision::Escalate) => Tone::Bad,
-        None => Tone::Quiet,
-    }
-}
-
-/// Text from elsewhere, made safe for a terminal: no control characters, one line.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -104,6 +104,7 @@ pub struct History {
     repo: Repository,
     options: Options,
     ids: std::vec::IntoIter<Oid>,
+    last: Option<Oid>,
     report: Report,
 }
 
@@ -120,13 +121,19 @@ impl History {
     fn begin(git_dir: &Path, from: CommitId, options: Options) -> Result<Self, HistoryError> {
         let repo = open_without_configuration(git_dir)?;
         let ids = list(&repo, &from, &options)?;
-        Ok(Self { repo, options, ids: ids.into_iter(), report: Report::default() })
+        Ok(Self { repo, options, ids: ids.into_iter(), last: None, report: Report::default() })
     }
 
     /// Commits that are still to be looked at.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.ids.len()
+    }
+
+    /// The commit that was looked at last, whatever it turned out to be: where an interrupted walk continues.
+    #[must_use]
+    pub fn reached(&self) -> Option<CommitId> {
+        self.last.and_then(|id| read::commit_id(id).ok())
     }
 
     #[must_use]
@@ -136,6 +143,7 @@ impl History {
 
     fn visit(&mut self, id: Oid) -> Option<HistoryCommit> {
         self.report.commits += 1;
+        self.last = Some(id);
         let seen = look(&self.repo, &self.options, id);
         match seen {
             Ok(Seen::Modified(commit, large)) => {

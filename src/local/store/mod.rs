@@ -95,6 +95,14 @@ impl Store {
         Self { memory: LocalMemory::new(Arc::clone(&database)), database }
     }
 
+    /// Reads the whole file and checks that its structure is sound.
+    ///
+    /// # Errors
+    /// `Malformed` when it is not; the chain of causes names the remedy.
+    pub async fn check(&self) -> PortResult<()> {
+        self.database.read(Task::new("state", "check the store"), |connection, _| open::check(connection)).await
+    }
+
     #[must_use]
     pub fn state(&self) -> LocalState {
         LocalState::new(Arc::clone(&self.database))

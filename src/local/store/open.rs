@@ -95,7 +95,8 @@ fn configure(connection: &Connection, options: &Options) -> Result<(), Problem> 
     Ok(())
 }
 
-fn check(connection: &Connection) -> Result<(), Problem> {
+/// Whether the structure of the file is sound.
+pub(super) fn check(connection: &Connection) -> Result<(), Problem> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" { Ok(()) } else { Err(Problem::Damaged(found)) }
 }

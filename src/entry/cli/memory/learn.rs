@@ -1,0 +1,263 @@
+//! `memory learn`: mines a repository's own history for edits that made findings go away.
+//!
+//! Commits are read in one thread and compared in as many as there are processors. What was looked at is recorded every
+//! few seconds, so an interrupted call loses next to nothing; learning the same commit twice changes nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use globset::GlobSet;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::position::{Position, UnderWay};
+use super::tally::Tally;
+use crate::entry::cli::audit::filter::When;
+use crate::entry::cli::{Exit, Format, Session, Sources, usage};
+use crate::healer::{Healer, HistoricalChange, LearnReport};
+use crate::local::clock::SystemClock;
+use crate::local::git::history::{self, HistoryCommit, ModifiedFile, Options, Report};
+use crate::local::git::open::{LocalRepository, open};
+use crate::local::git::range;
+use crate::model::{CommitId, Repository, UnixMillis};
+use crate::ports::Clock as _;
+use crate::wiring::{self, Clone, Mode};
+
+/// Commits read ahead of those that are compared.
+const AHEAD: usize = 64;
+/// Commits whose files are compared together; how far has been come is recorded between two such groups.
+const GROUP: usize = 32;
+/// How often it is recorded.
+const RECORD: Duration = Duration::from_secs(2);
+
+#[derive(Args)]
+pub struct LearnArgs {
+    /// The repository, or a folder inside it
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Only commits since: a revision, a date, or 30d
+    #[arg(long, value_name = "REV|DATE")]
+    since: Option<String>,
+    /// Look at no more than this many commits; the next call goes on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit_commits: Option<u32>,
+    /// Pass over commits that change more files and folders than this
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    max_files: usize,
+    /// Look again at commits that were looked at before, for example with new rules
+    #[arg(long)]
+    again: bool,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub async fn learn(session: &Session, args: LearnArgs) -> Result<Exit> {
+    let began = Instant::now();
+    let config = session.config(&Sources::default())?;
+    let local = open(&args.path).map_err(usage)?;
+    let Some(head) = local.head.commit().cloned() else { return Err(usage(history::HistoryError::NoCommits)) };
+    let since = args.since.as_deref().map(|text| Since::read(&local, text)).transpose()?.unwrap_or_default();
+    let clone = Clone::of(&config, local);
+    let wired = wiring::wire(&config, vec![clone.clone()], Mode::Record, Arc::new(|_| {}))?;
+    let ignored = wired.healer.policy().ignored()?;
+    let mut miner = Miner {
+        session,
+        healer: wired.healer,
+        clone,
+        ignored: Arc::new(ignored),
+        options: Options { since: since.time, max_files: args.max_files, ..Options::default() },
+        hidden: since.revision,
+        position: Position::default(),
+        budget: args.limit_commits.map_or(usize::MAX, |limit| limit as usize),
+        tally: Tally::default(),
+    };
+    if !args.again {
+        miner.position = Position::load(&*miner.healer.ports().state, &miner.clone.repository.id).await?;
+    }
+    miner.mine(head).await?;
+    miner.tally.seconds = began.elapsed().as_secs_f64();
+    match args.format {
+        Format::Json => session.output.json(&miner.tally)?,
+        Format::Text => session.output.lines(&miner.tally.lines())?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Where a person wants the history to begin.
+#[derive(Default)]
+struct Since {
+    time: Option<UnixMillis>,
+    revision: Option<CommitId>,
+}
+
+impl Since {
+    fn read(local: &LocalRepository, text: &str) -> Result<Self> {
+        let like_an_id = text.len() >= 7 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        match When::read(text) {
+            Ok(when) if !like_an_id => Ok(Self { time: Some(when.begin(SystemClock.now())), revision: None }),
+            _ => {
+                let range = range::resolve(local, Some(text), None).map_err(usage)?;
+                Ok(Self { time: None, revision: range.base })
+            }
+        }
+    }
+}
+
+/// A call at work.
+struct Miner<'a> {
+    session: &'a Session,
+    healer: Healer,
+    clone: Clone,
+    ignored: Arc<GlobSet>,
+    options: Options,
+    /// Left out together with all its ancestors.
+    hidden: Option<CommitId>,
+    position: Position,
+    /// Commits that may still be looked at.
+    budget: usize,
+    tally: Tally,
+}
+
+impl Miner<'_> {
+    /// First what an earlier call left, then what is new since.
+    async fn mine(&mut self, head: CommitId) -> Result<()> {
+        if let Some(left) = self.position.under_way.clone() {
+            self.walk(left.from, Some(left.after)).await?;
+        }
+        if self.position.under_way.is_none() && self.position.done.as_ref() != Some(&head) && self.budget > 0 {
+            self.walk(head.clone(), None).await?;
+        }
+        self.tally.finished = self.position.under_way.is_none() && self.position.done.as_ref() == Some(&head);
+        Ok(())
+    }
+
+    async fn walk(&mut self, from: CommitId, after: Option<CommitId>) -> Result<()> {
+        let options = Options {
+            from: Some(from.clone()),
+            seen: self.position.done.iter().chain(&self.hidden).cloned().collect(),
+            resume_after: after,
+            max_commits: self.budget,
+            ..self.options.clone()
+        };
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let local = self.clone.local.clone();
+        let reader = tokio::task::spawn_blocking(move || read(&local, options, &sender));
+        self.compare(&from, receiver).await?;
+        let walked = reader.await??;
+        self.tally.add_walk(&walked.report);
+        self.budget = self.budget.saturating_sub(walked.report.commits);
+        self.position = match walked.last {
+            Some(after) if walked.cut_short => {
+                Position { under_way: Some(UnderWay { from, after }), ..self.position.clone() }
+            }
+            _ => Position { done: Some(from), under_way: None },
+        };
+        self.save().await
+    }
+
+    /// Compares commits as they are read, until the reader has no more.
+    async fn compare(&mut self, from: &CommitId, mut commits: mpsc::Receiver<Read>) -> Result<()> {
+        let began = Instant::now();
+        let mut recorded = Instant::now();
+        let spinner = self.session.output.spinner("reading the history");
+        let mut group = Vec::with_capacity(GROUP);
+        while commits.recv_many(&mut group, GROUP).await > 0 {
+            let Some(Read { commit, looked_at, total }) = group.last() else { break };
+            let (after, looked_at, total) = (commit.id.clone(), *looked_at, *total);
+            self.compare_group(std::mem::take(&mut group)).await?;
+            let rate = looked_at as f64 / began.elapsed().as_secs_f64().max(0.001);
+            let fixes = self.tally.fixes();
+            spinner.set_message(format!("{looked_at} of {total} commits, {rate:.0} a second, {fixes} fix(es) learned"));
+            if recorded.elapsed() >= RECORD {
+                self.position.under_way = Some(UnderWay { from: from.clone(), after });
+                self.save().await?;
+                recorded = Instant::now();
+            }
+        }
+        spinner.finish_and_clear();
+        Ok(())
+    }
+
+    async fn compare_group(&mut self, group: Vec<Read>) -> Result<()> {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let mut working: JoinSet<Result<Option<LearnReport>>> = JoinSet::new();
+        for Read { commit, .. } in group {
+            let (id, time) = (commit.id, commit.time);
+            for file in commit.files {
+                if self.ignored.is_match(file.path.as_str()) {
+                    continue;
+                }
+                while working.len() >= threads {
+                    self.take(working.join_next().await)?;
+                }
+                let (healer, repository) = (self.healer.clone(), self.clone.repository.clone());
+                let (id, runtime) = (id.clone(), tokio::runtime::Handle::current());
+                working.spawn_blocking(move || runtime.block_on(learn_file(&healer, &repository, (&id, time), file)));
+            }
+        }
+        while !working.is_empty() {
+            self.take(working.join_next().await)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, joined: Option<Result<Result<Option<LearnReport>>, tokio::task::JoinError>>) -> Result<()> {
+        let Some(joined) = joined else { return Ok(()) };
+        match joined?? {
+            Some(report) => self.tally.add(report),
+            None => self.tally.not_text += 1,
+        }
+        Ok(())
+    }
+
+    async fn save(&self) -> Result<()> {
+        self.position.save(&*self.healer.ports().state, &self.clone.repository.id).await
+    }
+}
+
+/// A commit on its way from the reader.
+struct Read {
+    commit: HistoryCommit,
+    looked_at: usize,
+    total: usize,
+}
+
+/// How a walk ended.
+struct Walked {
+    report: Report,
+    last: Option<CommitId>,
+    /// Whether the limit, and not the history, ended it.
+    cut_short: bool,
+}
+
+fn read(local: &LocalRepository, options: Options, sender: &mpsc::Sender<Read>) -> Result<Walked> {
+    let limit = options.max_commits;
+    let mut history = history::walk(local, options).map_err(|error| anyhow!(error))?;
+    let total = history.remaining();
+    while let Some(commit) = history.next() {
+        let looked_at = total - history.remaining();
+        if sender.blocking_send(Read { commit, looked_at, total }).is_err() {
+            break;
+        }
+    }
+    Ok(Walked { report: history.report().clone(), last: history.reached(), cut_short: total == limit })
+}
+
+/// `None` when the file is not text.
+async fn learn_file(
+    healer: &Healer,
+    repository: &Repository,
+    (commit, at): (&CommitId, UnixMillis),
+    file: ModifiedFile,
+) -> Result<Option<LearnReport>> {
+    let (Ok(before), Ok(after)) = (String::from_utf8(file.before), String::from_utf8(file.after)) else {
+        return Ok(None);
+    };
+    let change =
+        HistoricalChange { repository, path: &file.path, commit: commit.as_str(), at, before: &before, after: &after };
+    Ok(Some(healer.learn_change(&change).await?))
+}
