@@ -279,9 +279,11 @@ fn cost(head: &RunHead) -> Vec<Line> {
     let summary = &head.summary;
     let tokens = format!("{} tokens in, {} out", summary.input_tokens, summary.output_tokens);
     let money = if summary.cost_micros == 0 { String::new() } else { format!(", {}", dollars(summary.cost_micros)) };
-    let tries = if head.attempts == 1 { "once".to_owned() } else { format!("{} times", head.attempts) };
-    let work = duration(summary.execution_ms);
-    vec![Line::new(0, &format!("cost  {work} of work, {tokens}{money}; taken up {tries}"))]
+    let tries = match head.attempts {
+        0 => String::new(),
+        count => format!("; taken up {count} time(s) since its last step"),
+    };
+    vec![Line::new(0, &format!("cost  {} of work, {tokens}{money}{tries}", duration(summary.execution_ms)))]
 }
 
 #[cfg(test)]

@@ -235,7 +235,7 @@ mod tests {
         events[1].kind = EventKind::Failed { reason: "another".to_owned() };
         events[1] = seal(events[1].clone());
         assert_eq!(verify(&events, 3, &head), [Broken::Unlinked(2)]);
-        events[2].previous.clone_from(&events[1].hash);
+        events[2].previous = events[1].hash.clone();
         events[2] = seal(events[2].clone());
         assert_eq!(verify(&events, 3, &head), [Broken::HeadDiffers]);
     }

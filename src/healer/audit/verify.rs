@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{by_id, case_of, repositories};
 use crate::decide;
@@ -13,7 +13,7 @@ use crate::healer::{HealError, trail};
 use crate::model::{AuditEvent, CaseId, CaseOutcome, Generation};
 use crate::ports::State;
 use crate::state::chain::{self, Broken, PushEvent, PushHead};
-use crate::state::run::{CaseHead, RunHead};
+use crate::state::run::{self, CaseHead, RunHead};
 use crate::state::{Index, Item, Key, QueryOf, keys};
 
 /// What was checked and what is wrong with it.
@@ -169,17 +169,16 @@ async fn run_problems(
     let mut events = Vec::new();
     for (sequence, item) in stored.events {
         match readable(state, case, item).await? {
-            // Where an event stands is part of what it says; an event that was moved does not match its hash then.
-            Ok(event) => events.push(AuditEvent { case: case.clone(), generation, sequence, ..event }),
+            Ok(event) => events.push(event),
             Err(problem) => {
                 unreadable.insert(sequence);
-                problems.push(format!("event {sequence} cannot be read: {problem}"));
+                problems.push(format!("event {sequence} cannot be believed: {problem}"));
             }
         }
     }
-    let head = match stored.head.as_ref().map(trail::parse::<RunHead>) {
-        Some(Ok(head)) => head,
-        Some(Err(error)) => {
+    let (item, head) = match stored.head.as_ref().map(|item| (item, trail::parse::<RunHead>(item))) {
+        Some((item, Ok(head))) => (item, head),
+        Some((_, Err(error))) => {
             problems.push(format!("the run's head STATE cannot be read: {error}"));
             return Ok(problems);
         }
@@ -194,23 +193,59 @@ async fn run_problems(
     if problems.is_empty() {
         problems.extend(disagreements(&head, &events));
     }
+    let written = run::head_item(&head);
+    if problems.is_empty() && (!says_no_more(item, &head) || item.indexes != written.indexes || item.key != written.key)
+    {
+        problems.push("the run's head STATE was altered: it holds what was not written with it".to_owned());
+    }
     Ok(problems)
 }
 
 /// The event with its detail. The inner error says what keeps it from being read.
 async fn readable(state: &dyn State, case: &CaseId, mut item: Item) -> Result<Result<AuditEvent, String>, HealError> {
-    let detail = item.fields.get("kind").and_then(|kind| kind.get("detail_sha")).and_then(Value::as_str);
-    if let Some(sha) = detail.map(str::to_owned) {
-        match trail::detail(state, case, &sha).await {
+    let stored = item.fields.get("kind").cloned().unwrap_or_default();
+    let detail = stored.get("detail_sha").and_then(Value::as_str);
+    if let Some(sha) = detail {
+        match trail::detail(state, case, sha).await {
             Ok(kind) => drop(item.fields.insert("kind".to_owned(), kind)),
             Err(HealError::Record { source, .. }) => {
-                let short = sha.get(..12).unwrap_or(&sha);
+                let short = sha.get(..12).unwrap_or(sha);
                 return Ok(Err(format!("its detail {short} was removed or altered ({source})")));
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(crate::state::run::record(&item).map_err(|error| error.to_string()))
+    let event: AuditEvent = match run::record(&item) {
+        Ok(event) => event,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    // What hangs on a large detail is a reference to it and nothing else.
+    let reference = detail.map(|sha| json!({ "event": event.kind.name(), "detail_sha": sha }));
+    if reference.is_some_and(|reference| reference != stored) || !says_no_more(&item, &event) {
+        return Ok(Err("it was altered: it holds what was not written with it".to_owned()));
+    }
+    if keys::event(&event.case, event.generation, event.sequence) != item.key {
+        return Ok(Err(format!("it was altered: it says that it is event {}", event.sequence)));
+    }
+    Ok(Ok(event))
+}
+
+/// Whether the item holds nothing but what the record says. (A field that a later version added may be missing.)
+fn says_no_more(item: &Item, record: &impl Serialize) -> bool {
+    within(&Value::Object(item.fields.clone()), &Value::Object(run::fields(record)))
+}
+
+/// Patterns and edits nest less deeply than stores allow items to, so this may recurse.
+fn within(stored: &Value, told: &Value) -> bool {
+    match (stored, told) {
+        (Value::Object(stored), Value::Object(told)) => {
+            stored.iter().all(|(key, value)| told.get(key).is_some_and(|told| within(value, told)))
+        }
+        (Value::Array(stored), Value::Array(told)) => {
+            stored.len() == told.len() && stored.iter().zip(told).all(|(stored, told)| within(stored, told))
+        }
+        _ => stored == told,
+    }
 }
 
 /// What the head, which people query, says otherwise than the events, which are the truth.
@@ -259,8 +294,8 @@ async fn push_problems(state: &dyn State, key: &Key) -> Result<(usize, Vec<Strin
     let (mut events, mut problems) = (Vec::new(), Vec::new());
     for item in &stored {
         match trail::parse::<PushEvent>(item) {
-            Ok(event) => events.push(event),
-            Err(_) => problems.push(format!("{} cannot be read", item.key.sk)),
+            Ok(event) if says_no_more(item, &event) => events.push(event),
+            _ => problems.push(format!("{} cannot be read, or holds what was not written with it", item.key.sk)),
         }
     }
     problems.extend(chain::verify_push(&events, &head).iter().map(ToString::to_string));

@@ -28,7 +28,10 @@ pub fn lines(evidence: &Evidence) -> Vec<String> {
             donors,
         } => {
             let mut facts = vec![
-                format!("past fix {}: {origin}, {}", name(fix), kind(provenance)),
+                match provenance {
+                    Provenance::Curated => format!("past fix {}: {origin}", name(fix)),
+                    _ => format!("past fix {}: {origin}, {}", name(fix), kind(provenance)),
+                },
                 format!("level {level}, likeness {similarity:.3}, {donors} example(s)"),
                 format!("support {supports:.1}, contradiction {contradictions:.1}; {}", reviewed(*record)),
             ];
