@@ -11,7 +11,7 @@ use crate::state::chain::{PushEvent, PushHead};
 use crate::state::run::RunHead;
 use crate::state::{Index, Page, Query, QueryOf, keys};
 
-pub use verify::{Checked, Verification, verify, verify_case};
+pub use verify::{Checked, Verification, verify, verify_case, verify_run};
 
 /// Runs read in one page.
 const PAGE: usize = 200;

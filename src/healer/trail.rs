@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::HealError;
+use super::{HealError, audit};
 use crate::model::{AuditEvent, CaseId, Generation, sha256_hex};
 use crate::ports::{ErrorKind, PortError, PortResult, State};
 use crate::state::run::{CaseHead, FindingRecord, RunHead, record};
@@ -197,6 +197,26 @@ pub async fn put_new(state: &dyn State, item: Item) -> PortResult<bool> {
         Err(error) if error.kind == ErrorKind::Conflict => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// What a trail check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrailCheck {
+    Whole { events: usize },
+    Broken { reason: String },
+}
+
+/// Checks the trail of one run against its head, large details included; [`audit::verify`] checks all of them.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn check(state: &dyn State, head: &RunHead) -> Result<TrailCheck, HealError> {
+    let (events, problems) = audit::verify_run(state, &head.case, head.generation).await?;
+    Ok(if problems.is_empty() {
+        TrailCheck::Whole { events }
+    } else {
+        TrailCheck::Broken { reason: problems.join("; ") }
+    })
 }
 
 /// Milliseconds of a duration, saturating.

@@ -37,6 +37,12 @@ pub fn run(case: &CaseId, generation: Generation) -> Key {
     key(case_partition(case), format!("G{:06}#STATE", generation.0))
 }
 
+/// Prefix of everything that belongs to one run.
+#[must_use]
+pub fn generation(generation: Generation) -> String {
+    format!("G{:06}#", generation.0)
+}
+
 /// Prefix of the events of a run, in order.
 #[must_use]
 pub fn events(generation: Generation) -> String {

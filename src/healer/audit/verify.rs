@@ -73,6 +73,20 @@ pub async fn verify_case(state: &dyn State, case: &CaseId) -> Result<Verificatio
     Ok(done)
 }
 
+/// Checks one run: how many events it has, and what is wrong with them.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn verify_run(
+    state: &dyn State,
+    case: &CaseId,
+    generation: Generation,
+) -> Result<(usize, Vec<String>), HealError> {
+    let of = QueryOf::Partition { pk: keys::case_partition(case), prefix: keys::generation(generation) };
+    let stored = by_generation(trail::all(state, of).await?).remove(&generation).unwrap_or_default();
+    Ok((stored.events.len(), run_problems(state, case, stored).await?))
+}
+
 /// What is stored of one run.
 #[derive(Default)]
 struct Stored {
@@ -116,7 +130,7 @@ impl Verification {
         for (generation, stored) in runs {
             done.runs += 1;
             done.events += stored.events.len();
-            let problems = run_problems(state, case, generation, stored).await?;
+            let problems = run_problems(state, case, stored).await?;
             done.report(format!("case {case} generation {}", generation.0), problems);
         }
         Ok(done)
@@ -158,12 +172,8 @@ fn by_generation(items: Vec<Item>) -> BTreeMap<Generation, Stored> {
     runs
 }
 
-async fn run_problems(
-    state: &dyn State,
-    case: &CaseId,
-    generation: Generation,
-    stored: Stored,
-) -> Result<Vec<String>, HealError> {
+/// What is wrong with a run, event by event; nothing when it is as written.
+async fn run_problems(state: &dyn State, case: &CaseId, stored: Stored) -> Result<Vec<String>, HealError> {
     let mut problems = Vec::new();
     let mut unreadable = BTreeSet::new();
     let mut events = Vec::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use codehealer::healer::{ScanRequest, trail};
 use codehealer::model::{CommitId, RunState};
 use codehealer::ports::FixMemory;
-use codehealer::state::chain::{PushEvent, PushEventKind, verify_push};
+use codehealer::state::chain::{PushEvent, PushEventKind, PushHead, verify_push};
 use codehealer::state::run::record;
 use codehealer::state::{QueryOf, keys};
 
@@ -29,7 +29,9 @@ async fn push_events(world: &World, push: &Push) -> Vec<PushEvent> {
     let of = QueryOf::Partition { pk, prefix: keys::PUSH_EVENTS.to_owned() };
     let items = trail::all(&world.store.state(), of).await.unwrap();
     let events: Vec<PushEvent> = items.iter().map(|item| record(item).unwrap()).collect();
-    assert_eq!(verify_push(&events), Ok(()));
+    let head = keys::push_head(&world.repository().id, DEVELOP, &push.after);
+    let head: PushHead = trail::load(&world.store.state(), &head).await.unwrap().expect("the push has a head");
+    assert_eq!(verify_push(&events, &head), []);
     events
 }
 
