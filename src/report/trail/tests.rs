@@ -1,3 +1,5 @@
+//! The walk as people read it.
+
 use super::*;
 use crate::model::{
     Candidate, CaseId, CaseOutcome, Check, CommitId, Confidence, Evidence, Fingerprint, FixId, Generation, IssueType,

@@ -1,3 +1,5 @@
+//! Nothing that a file says of its own worth is believed.
+
 use serde_json::{Value, json};
 
 use super::*;
