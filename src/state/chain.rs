@@ -30,17 +30,29 @@ pub fn seal(mut event: AuditEvent) -> AuditEvent {
 /// SHA-256 over every field but the hash itself, in canonical JSON (sorted keys, no spaces).
 #[must_use]
 pub fn hash(event: &AuditEvent) -> String {
-    let sequence = event.sequence.to_be_bytes();
-    let generation = event.generation.0.to_be_bytes();
+    hash_of(event, &canonical(&event.kind))
+}
+
+/// The hash of an event whose content is this JSON. What is stored is hashed as it is: a later version that knows more
+/// fields would write it otherwise.
+fn hash_of(event: &AuditEvent, kind: &str) -> String {
     sha256_hex(&[
         b"event-1",
         event.case.as_str().as_bytes(),
-        &generation,
-        &sequence,
+        &event.generation.0.to_be_bytes(),
+        &event.sequence.to_be_bytes(),
         &event.at.to_be_bytes(),
-        canonical(&event.kind).as_bytes(),
+        kind.as_bytes(),
         event.previous.as_bytes(),
     ])
+}
+
+/// An event as it was read back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored<T> {
+    pub event: T,
+    /// Its content as stored, which its hash covers.
+    pub kind: Value,
 }
 
 /// `serde_json` keeps object keys sorted (its map is ordered), so equal content gives equal text.
@@ -50,10 +62,10 @@ fn canonical<T: Serialize>(value: &T) -> String {
 
 /// Checks a whole run: no event missing, altered, swapped or cut off at the end. Names every event that is not as written.
 #[must_use]
-pub fn verify(events: &[AuditEvent], next_sequence: u64, head_hash: &str) -> Vec<Broken> {
-    let links = events.iter().map(|event| Link {
+pub fn verify(events: &[Stored<AuditEvent>], next_sequence: u64, head_hash: &str) -> Vec<Broken> {
+    let links = events.iter().map(|Stored { event, kind }| Link {
         sequence: event.sequence,
-        sound: hash(event) == event.hash,
+        sound: hash_of(event, &kind.to_string()) == event.hash,
         previous: &event.previous,
         hash: &event.hash,
     });
@@ -147,12 +159,16 @@ pub fn seal_push(mut event: PushEvent) -> PushEvent {
 /// As [`hash`], for the events of a push.
 #[must_use]
 pub fn hash_push(event: &PushEvent) -> String {
+    hash_push_of(event, &canonical(&event.kind))
+}
+
+fn hash_push_of(event: &PushEvent, kind: &str) -> String {
     sha256_hex(&[
         b"push-event-1",
         event.partition.as_bytes(),
         &event.sequence.to_be_bytes(),
         &event.at.to_be_bytes(),
-        canonical(&event.kind).as_bytes(),
+        kind.as_bytes(),
         event.previous.as_bytes(),
     ])
 }
@@ -171,10 +187,10 @@ pub struct PushHead {
 
 /// As [`verify`], for the events of a push.
 #[must_use]
-pub fn verify_push(events: &[PushEvent], head: &PushHead) -> Vec<Broken> {
-    let links = events.iter().map(|event| Link {
+pub fn verify_push(events: &[Stored<PushEvent>], head: &PushHead) -> Vec<Broken> {
+    let links = events.iter().map(|Stored { event, kind }| Link {
         sequence: event.sequence,
-        sound: hash_push(event) == event.hash && event.partition == head.partition,
+        sound: hash_push_of(event, &kind.to_string()) == event.hash && event.partition == head.partition,
         previous: &event.previous,
         hash: &event.hash,
     });
@@ -206,10 +222,26 @@ mod tests {
         (events, previous)
     }
 
+    fn checked(events: &[AuditEvent], next_sequence: u64, head_hash: &str) -> Vec<Broken> {
+        let stored =
+            |event: &AuditEvent| Stored { event: event.clone(), kind: serde_json::to_value(&event.kind).unwrap() };
+        let events: Vec<_> = events.iter().map(stored).collect();
+        verify(&events, next_sequence, head_hash)
+    }
+
+    #[test]
+    fn what_is_stored_is_what_counts_not_what_this_version_reads_of_it() {
+        let (events, head) = chain(1);
+        let mut kind = serde_json::to_value(&events[0].kind).unwrap();
+        kind["unknown"] = Value::from("added later");
+        let stored = [Stored { event: events[0].clone(), kind }];
+        assert_eq!(verify(&stored, 1, &head), [Broken::Altered(0)]);
+    }
+
     #[test]
     fn a_whole_trail_has_nothing_to_name() {
         let (events, head) = chain(4);
-        assert_eq!(verify(&events, 4, &head), []);
+        assert_eq!(checked(&events, 4, &head), []);
     }
 
     #[test]
@@ -217,16 +249,16 @@ mod tests {
         let (mut events, head) = chain(6);
         events[1].at += 1;
         events.remove(3);
-        assert_eq!(verify(&events, 6, &head), [Broken::Altered(1), Broken::Missing(3)]);
+        assert_eq!(checked(&events, 6, &head), [Broken::Altered(1), Broken::Missing(3)]);
     }
 
     #[test]
     fn a_cut_off_end_is_named() {
         let (mut events, head) = chain(4);
         events.pop();
-        assert_eq!(verify(&events, 4, &head), [Broken::Missing(3)]);
+        assert_eq!(checked(&events, 4, &head), [Broken::Missing(3)]);
         let short = events[2].hash.clone();
-        assert_eq!(verify(&events, 2, &short), [Broken::Beyond { found: 3, expected: 2 }]);
+        assert_eq!(checked(&events, 2, &short), [Broken::Beyond { found: 3, expected: 2 }]);
     }
 
     #[test]
@@ -234,15 +266,15 @@ mod tests {
         let (mut events, head) = chain(3);
         events[1].kind = EventKind::Failed { reason: "another".to_owned() };
         events[1] = seal(events[1].clone());
-        assert_eq!(verify(&events, 3, &head), [Broken::Unlinked(2)]);
+        assert_eq!(checked(&events, 3, &head), [Broken::Unlinked(2)]);
         events[2].previous = events[1].hash.clone();
         events[2] = seal(events[2].clone());
-        assert_eq!(verify(&events, 3, &head), [Broken::HeadDiffers]);
+        assert_eq!(checked(&events, 3, &head), [Broken::HeadDiffers]);
     }
 
     #[test]
     fn a_head_that_claims_too_much_is_not_named_without_end() {
         let (events, head) = chain(1);
-        assert_eq!(verify(&events, u64::MAX, &head).len(), 100);
+        assert_eq!(checked(&events, u64::MAX, &head).len(), 100);
     }
 }

@@ -12,7 +12,7 @@ use crate::healer::lease::summarise;
 use crate::healer::{HealError, trail};
 use crate::model::{AuditEvent, CaseId, CaseOutcome, Generation};
 use crate::ports::State;
-use crate::state::chain::{self, Broken, PushEvent, PushHead};
+use crate::state::chain::{self, Broken, PushEvent, PushHead, Stored};
 use crate::state::run::{self, CaseHead, RunHead};
 use crate::state::{Index, Item, Key, QueryOf, keys};
 
@@ -89,7 +89,7 @@ pub async fn verify_run(
 
 /// What is stored of one run.
 #[derive(Default)]
-struct Stored {
+struct Rows {
     head: Option<Item>,
     /// By the sequence in the key.
     events: Vec<(u64, Item)>,
@@ -155,8 +155,8 @@ impl Verification {
 }
 
 /// Sorts heads and events by the generation in their key.
-fn by_generation(items: Vec<Item>) -> BTreeMap<Generation, Stored> {
-    let mut runs: BTreeMap<Generation, Stored> = BTreeMap::new();
+fn by_generation(items: Vec<Item>) -> BTreeMap<Generation, Rows> {
+    let mut runs: BTreeMap<Generation, Rows> = BTreeMap::new();
     for item in items {
         let Some((generation, rest)) = item.key.sk.strip_prefix('G').and_then(|sk| sk.split_once('#')) else {
             continue;
@@ -173,7 +173,7 @@ fn by_generation(items: Vec<Item>) -> BTreeMap<Generation, Stored> {
 }
 
 /// What is wrong with a run, event by event; nothing when it is as written.
-async fn run_problems(state: &dyn State, case: &CaseId, stored: Stored) -> Result<Vec<String>, HealError> {
+async fn run_problems(state: &dyn State, case: &CaseId, stored: Rows) -> Result<Vec<String>, HealError> {
     let mut problems = Vec::new();
     let mut unreadable = BTreeSet::new();
     let mut events = Vec::new();
@@ -201,6 +201,7 @@ async fn run_problems(state: &dyn State, case: &CaseId, stored: Stored) -> Resul
     let named = broken.iter().filter(|b| !matches!(b, Broken::Missing(event) if unreadable.contains(event)));
     problems.extend(named.map(ToString::to_string));
     if problems.is_empty() {
+        let events: Vec<AuditEvent> = events.into_iter().map(|stored| stored.event).collect();
         problems.extend(disagreements(&head, &events));
     }
     let written = run::head_item(&head);
@@ -211,19 +212,25 @@ async fn run_problems(state: &dyn State, case: &CaseId, stored: Stored) -> Resul
     Ok(problems)
 }
 
-/// The event with its detail. The inner error says what keeps it from being read.
-async fn readable(state: &dyn State, case: &CaseId, mut item: Item) -> Result<Result<AuditEvent, String>, HealError> {
+/// The event with its detail. The inner error says what keeps it from being believed.
+async fn readable(
+    state: &dyn State,
+    case: &CaseId,
+    mut item: Item,
+) -> Result<Result<Stored<AuditEvent>, String>, HealError> {
     let stored = item.fields.get("kind").cloned().unwrap_or_default();
+    let mut kind = stored.clone();
     let detail = stored.get("detail_sha").and_then(Value::as_str);
     if let Some(sha) = detail {
-        match trail::detail(state, case, sha).await {
-            Ok(kind) => drop(item.fields.insert("kind".to_owned(), kind)),
+        kind = match trail::detail(state, case, sha).await {
+            Ok(kind) => kind,
             Err(HealError::Record { source, .. }) => {
                 let short = sha.get(..12).unwrap_or(sha);
                 return Ok(Err(format!("its detail {short} was removed or altered ({source})")));
             }
             Err(error) => return Err(error),
-        }
+        };
+        item.fields.insert("kind".to_owned(), kind.clone());
     }
     let event: AuditEvent = match run::record(&item) {
         Ok(event) => event,
@@ -237,15 +244,18 @@ async fn readable(state: &dyn State, case: &CaseId, mut item: Item) -> Result<Re
     if keys::event(&event.case, event.generation, event.sequence) != item.key {
         return Ok(Err(format!("it was altered: it says that it is event {}", event.sequence)));
     }
-    Ok(Ok(event))
+    Ok(Ok(Stored { event, kind }))
 }
 
-/// Whether the item holds nothing but what the record says. (A field that a later version added may be missing.)
+/// Whether the item holds nothing but what the record says. A field that a later version added may be missing, and the
+/// content of an event is for its hash to judge.
 fn says_no_more(item: &Item, record: &impl Serialize) -> bool {
-    within(&Value::Object(item.fields.clone()), &Value::Object(run::fields(record)))
+    let told = run::fields(record);
+    let as_told = |(key, value): (&String, &Value)| told.get(key).is_some_and(|told| within(value, told));
+    item.fields.iter().filter(|(key, _)| *key != "kind").all(as_told)
 }
 
-/// Patterns and edits nest less deeply than stores allow items to, so this may recurse.
+/// Stores refuse items that nest deeply, so this may recurse.
 fn within(stored: &Value, told: &Value) -> bool {
     match (stored, told) {
         (Value::Object(stored), Value::Object(told)) => {
@@ -304,7 +314,10 @@ async fn push_problems(state: &dyn State, key: &Key) -> Result<(usize, Vec<Strin
     let (mut events, mut problems) = (Vec::new(), Vec::new());
     for item in &stored {
         match trail::parse::<PushEvent>(item) {
-            Ok(event) if says_no_more(item, &event) => events.push(event),
+            Ok(event) if says_no_more(item, &event) => {
+                let kind = item.fields.get("kind").cloned().unwrap_or_default();
+                events.push(Stored { event, kind });
+            }
             _ => problems.push(format!("{} cannot be read, or holds what was not written with it", item.key.sk)),
         }
     }

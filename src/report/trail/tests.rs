@@ -70,6 +70,7 @@ fn candidate() -> Candidate {
             record: TrackRecord::default(),
             foreign_tokens: Vec::new(),
             donors: 3,
+            caution: None,
         },
     }
 }

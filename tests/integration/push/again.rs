@@ -6,7 +6,7 @@ use std::time::Duration;
 use codehealer::healer::{ScanRequest, trail};
 use codehealer::model::{CommitId, RunState};
 use codehealer::ports::FixMemory;
-use codehealer::state::chain::{PushEvent, PushEventKind, PushHead, verify_push};
+use codehealer::state::chain::{PushEvent, PushEventKind, PushHead, Stored, verify_push};
 use codehealer::state::run::record;
 use codehealer::state::{QueryOf, keys};
 
@@ -31,7 +31,8 @@ async fn push_events(world: &World, push: &Push) -> Vec<PushEvent> {
     let events: Vec<PushEvent> = items.iter().map(|item| record(item).unwrap()).collect();
     let head = keys::push_head(&world.repository().id, DEVELOP, &push.after);
     let head: PushHead = trail::load(&world.store.state(), &head).await.unwrap().expect("the push has a head");
-    assert_eq!(verify_push(&events, &head), []);
+    let stored = |event: &PushEvent| Stored { event: event.clone(), kind: serde_json::to_value(&event.kind).unwrap() };
+    assert_eq!(verify_push(&events.iter().map(stored).collect::<Vec<_>>(), &head), []);
     events
 }
 

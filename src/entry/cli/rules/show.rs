@@ -27,8 +27,8 @@ pub struct ShowArgs {
 struct Shown {
     #[serde(flatten)]
     listed: Listed,
-    /// Id and title, most preferred first.
-    curated: Vec<(String, String)>,
+    /// Id, title and what to consider before it is merged; most preferred first.
+    curated: Vec<(String, String, Option<String>)>,
     /// Valid, invalid and fixed cases; none for rules of the operator, whose cases `rules test FOLDER` runs.
     cases: Option<[usize; 3]>,
     document: Option<String>,
@@ -44,7 +44,7 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit> {
     let fixes = info.language.map(|main| rules.curated_fixes(&info.id, main)).transpose()?.unwrap_or_default();
     let cases = rule_tests::built_in()?.into_iter().find(|cases| cases.id == args.id);
     let shown = Shown {
-        curated: fixes.iter().map(|fix| (fix.id.to_string(), fix.title.clone())).collect(),
+        curated: fixes.iter().map(|fix| (fix.id.to_string(), fix.title.clone(), fix.caution.clone())).collect(),
         cases: cases.map(|Cases { valid, invalid, fixed, .. }| [valid.len(), invalid.len(), fixed.len()]),
         document: rules.document(&args.id)?.map(str::to_owned),
         listed: Listed { languages: rules.languages(&args.id)?, fixes: fixes.len(), info },
@@ -71,7 +71,10 @@ fn lines(shown: &Shown) -> Vec<Line> {
     if !shown.curated.is_empty() {
         lines.push(Line::empty());
         lines.push(Line::new(0, "fixes, most preferred first").toned(Tone::Strong));
-        lines.extend(shown.curated.iter().map(|(id, title)| Line::new(2, &format!("{id}: {title}"))));
+        for (id, title, caution) in &shown.curated {
+            lines.push(Line::new(2, &format!("{id}: {title}")));
+            lines.extend(caution.iter().map(|caution| Line::new(4, &format!("before it is merged: {caution}"))));
+        }
     }
     if let Some([valid, invalid, fixed]) = shown.cases {
         lines.push(Line::empty());
