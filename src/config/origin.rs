@@ -62,6 +62,7 @@ impl Settings {
         self.add("limits.changed_lines", policy.limits.changed_lines, in_file(file.limits.changed_lines.is_some()));
         let bytes = config.file_bytes.unwrap_or(crate::detect::Limits::default().max_bytes);
         self.add("limits.file_bytes", bytes, in_file(file.limits.file_bytes.is_some()));
+        self.add("limits.lease_seconds", policy.lease.as_secs(), in_file(file.limits.lease_seconds.is_some()));
         self.add("ignore.paths", &policy.ignore_paths, in_file(!file.ignore.paths.is_empty()));
         self.add("ignore.rules", &policy.ignore_rules, in_file(!file.ignore.rules.is_empty()));
     }

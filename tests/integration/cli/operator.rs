@@ -126,7 +126,7 @@ fn the_schemas_in_the_documentation_are_those_of_the_program() {
     ] {
         let made = world.run(&args).ended(0);
         let written = fs::read_to_string(docs.join(file)).unwrap();
-        assert_eq!(made, written, "write it anew: codehealer {} > docs/{file}", args.join(" "));
+        assert!(made == written, "write it anew: codehealer {} > docs/{file}", args.join(" "));
     }
 }
 
