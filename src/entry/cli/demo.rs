@@ -9,7 +9,6 @@ mod shop;
 mod watch;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
@@ -17,10 +16,6 @@ use clap::Args;
 use super::output::Output;
 use super::{Exit, Session, usage};
 use crate::config::{Config, Environment, Flags};
-use crate::healer::{HistoricalChange, LearnReport};
-use crate::local::git::history;
-use crate::local::git::open::open;
-use crate::wiring;
 use server::Server;
 use shop::{Push, Shop};
 use watch::Watch;
@@ -52,7 +47,7 @@ pub async fn run(session: &Session, args: DemoArgs) -> Result<Exit> {
     let config = configuration(&folder)?;
     output.line(format!("a shop with {} commits is in {}", story.history.len(), folder.display()))?;
 
-    learn(output, &config).await?;
+    learn(output, &folder).await?;
 
     let spinner = output.spinner("the server heals what was pushed");
     let server = Server::start(&folder).await?;
@@ -135,32 +130,18 @@ fn configuration(folder: &Path) -> Result<Config> {
     Ok(Config::load(&Environment::default(), flags)?)
 }
 
-/// Learns from the shop's history, as `codehealer memory learn` does.
-async fn learn(output: &Output, config: &Config) -> Result<()> {
-    let Some(shop) = config.repositories.first() else { return Ok(()) };
-    let local = open(&shop.path)?;
-    let clone = wiring::Clone::of(config, local.clone());
-    let wired = wiring::wire(config, vec![clone.clone()], wiring::Mode::Record, Arc::new(|_| {}))?;
-    let mut learned = LearnReport::default();
-    for commit in history::walk(&local, history::Options { oldest_first: true, ..history::Options::default() })? {
-        for file in &commit.files {
-            let change = HistoricalChange {
-                repository: &clone.repository,
-                path: &file.path,
-                commit: commit.id.as_str(),
-                at: commit.time,
-                before: &String::from_utf8_lossy(&file.before),
-                after: &String::from_utf8_lossy(&file.after),
-            };
-            let report = wired.healer.learn_change(&change).await?;
-            learned.learned.extend(report.learned);
-            learned.refused.extend(report.refused);
-        }
+/// Learns from the shop's history.
+async fn learn(output: &Output, folder: &Path) -> Result<()> {
+    let spinner = output.spinner("learning from the history");
+    let learned = server::command(folder)?.args(["memory", "learn"]).arg(folder.join("shop")).output().await;
+    spinner.finish_and_clear();
+    let learned = learned.context("run codehealer memory learn")?;
+    ensure!(learned.status.success(), "learning failed: {}", String::from_utf8_lossy(&learned.stderr).trim());
+    output.line("codehealer memory learn says of its history:")?;
+    for line in String::from_utf8_lossy(&learned.stdout).lines() {
+        output.line(format!("  {line}"))?;
     }
-    for (rule, why) in &learned.refused {
-        output.line(format!("not learned, {rule}: {why}"))?;
-    }
-    output.line(format!("{} fixes were learned from its history", learned.learned.len()))
+    Ok(())
 }
 
 /// Sends the webhook of the push, signed as GitHub signs it, and keeps it for a look.
@@ -173,10 +154,11 @@ async fn deliver(output: &Output, folder: &Path, server: &Server, push: &Push) -
 }
 
 fn next_steps(output: &Output, folder: &Path) -> Result<()> {
-    let config = folder.join(CONFIG);
+    let program = std::env::current_exe().context("find this program's own file")?;
+    let codehealer = format!("{} --config {}", program.display(), folder.join(CONFIG).display());
     let (shop, state) = (folder.join("shop"), folder.join("state"));
     output.line(format!("\nEverything is in {}. To go on:", folder.display()))?;
     output.line(format!("  git -C {} log --oneline --graph --all", shop.display()))?;
-    output.line(format!("  codehealer --config {} audit list", config.display()))?;
+    output.line(format!("  {codehealer} audit list"))?;
     output.line(format!("  less {}/pulls/*/*.md", state.display()))
 }
