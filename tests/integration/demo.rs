@@ -141,6 +141,7 @@ async fn the_demo_shows_every_outcome_and_leaves_everything_in_order() {
         assert!(demo.said.contains(&line), "README.md shows {line:?}, but the demo says:\n{}", demo.said);
     }
 
+    assert!(demo.said.contains("4 run(s) in 4 case(s) and of 1 push(es): all as written"), "{}", demo.said);
     for run in &demo.runs {
         let checked = trail::check(&demo.store.state(), run).await.unwrap();
         assert!(matches!(checked, TrailCheck::Whole { .. }), "{checked:?}");

@@ -47,7 +47,7 @@ pub async fn run(session: &Session, args: DemoArgs) -> Result<Exit> {
     let config = configuration(&folder)?;
     output.line(format!("a shop with {} commits is in {}", story.history.len(), folder.display()))?;
 
-    learn(output, &folder).await?;
+    relay(output, &folder, &["memory", "learn", "shop"]).await?;
 
     let spinner = output.spinner("the server heals what was pushed");
     let server = Server::start(&folder).await?;
@@ -66,6 +66,7 @@ pub async fn run(session: &Session, args: DemoArgs) -> Result<Exit> {
     output.line("codehealer serve was asked to stop (SIGTERM) and did")?;
 
     report::print(output, &shop, &watch).await?;
+    relay(output, &folder, &["audit", "verify"]).await?;
     next_steps(output, &folder)?;
     Ok(Exit::Done)
 }
@@ -130,15 +131,17 @@ fn configuration(folder: &Path) -> Result<Config> {
     Ok(Config::load(&Environment::default(), flags)?)
 }
 
-/// Learns from the shop's history.
-async fn learn(output: &Output, folder: &Path) -> Result<()> {
-    let spinner = output.spinner("learning from the history");
-    let learned = server::command(folder)?.args(["memory", "learn"]).arg(folder.join("shop")).output().await;
+/// Runs a command of this program, as a person would next, and prints what it says.
+async fn relay(output: &Output, folder: &Path, arguments: &[&str]) -> Result<()> {
+    let name = format!("codehealer {}", arguments.join(" "));
+    let spinner = output.spinner(name.clone());
+    let ended = server::command(folder)?.current_dir(folder).args(arguments).output().await;
     spinner.finish_and_clear();
-    let learned = learned.context("run codehealer memory learn")?;
-    ensure!(learned.status.success(), "learning failed: {}", String::from_utf8_lossy(&learned.stderr).trim());
-    output.line("codehealer memory learn says of its history:")?;
-    for line in String::from_utf8_lossy(&learned.stdout).lines() {
+    let ended = ended.with_context(|| format!("run {name}"))?;
+    let (said, complaint) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    ensure!(ended.status.success(), "{name} failed: {} {}", said.trim(), complaint.trim());
+    output.line(format!("{name}:"))?;
+    for line in said.lines().filter(|line| !line.trim().is_empty()) {
         output.line(format!("  {line}"))?;
     }
     Ok(())
