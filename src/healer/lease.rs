@@ -4,9 +4,12 @@ use crate::decide;
 use crate::model::{AuditEvent, CaseId, CaseOutcome, Decision, EventKind, Feedback, Generation, RunState, UnixMillis};
 use crate::ports::ErrorKind;
 use crate::state::run::{CaseHead, FindingRecord, RunHead};
-use crate::state::{Write, chain, run};
+use crate::state::{Transaction, Write, chain, limits, run};
 
 use super::{HealError, Healer, trail};
+
+/// Writes that a step's transaction holds beside the head, its event and the case's record.
+const BESIDE: usize = limits::WRITES - 3;
 
 /// A run that this worker owns until its lease ends.
 pub(super) struct Leased {
@@ -84,21 +87,39 @@ impl Healer {
         to.summary.execution_ms += now.saturating_sub(leased.since);
         summarise(&mut to, &event.kind);
 
-        let mut further = further;
+        let mut further = self.write_beside(leased, further).await?;
         if to.summary.outcome != leased.head.summary.outcome {
             let current = CaseHead { generation: to.generation, outcome: to.summary.outcome };
             further.push(Write::Put { item: run::case_item(&to.case, &current), when: Vec::new() });
         }
         let item = trail::event_item(&*self.ports.state, &event).await?;
         let transaction = run::step(&leased.head, &to, item, further);
-        trail::commit(&*self.ports.state, &transaction).await.map_err(|error| match error.kind {
-            ErrorKind::Conflict => HealError::TakenOver(leased.head.case.clone()),
-            _ => HealError::Port(error),
-        })?;
+        self.commit_ours(leased, &transaction).await?;
         leased.head = to;
         leased.events.push(event);
         leased.since = now;
         Ok(())
+    }
+
+    /// Makes as many of the writes as the step's own transaction would not hold, and returns the rest. They come first: if
+    /// the step fails it is taken again, and its writes with it.
+    async fn write_beside(&self, leased: &Leased, mut further: Vec<Write>) -> Result<Vec<Write>, HealError> {
+        let inside = further.split_off(further.len().saturating_sub(BESIDE));
+        let mut rest = further.into_iter();
+        loop {
+            let part: Vec<Write> = rest.by_ref().take(limits::WRITES - 1).collect();
+            if part.is_empty() {
+                return Ok(inside);
+            }
+            self.commit_ours(leased, &run::beside(&leased.head, part)).await?;
+        }
+    }
+
+    async fn commit_ours(&self, leased: &Leased, transaction: &Transaction) -> Result<(), HealError> {
+        trail::commit(&*self.ports.state, transaction).await.map_err(|error| match error.kind {
+            ErrorKind::Conflict => HealError::TakenOver(leased.head.case.clone()),
+            _ => HealError::Port(error),
+        })
     }
 
     /// Gives the lease back; the run is next due at `due`. Losing the race against a rival is fine: it has the run then.

@@ -219,6 +219,13 @@ fn ours(head: &RunHead) -> Vec<Condition> {
     ]
 }
 
+/// Further writes that the holder of `head`'s fence makes before a step, when they are too many for one transaction.
+#[must_use]
+pub fn beside(head: &RunHead, mut further: Vec<Write>) -> Transaction {
+    further.push(Write::Check { key: keys::run(&head.case, head.generation), when: ours(head) });
+    Transaction { writes: further, token: None }
+}
+
 /// Moves the run by one event, with further writes that belong to it.
 #[must_use]
 pub fn step(from: &RunHead, to: &RunHead, event: Item, further: Vec<Write>) -> Transaction {

@@ -130,6 +130,22 @@ fn what_is_ignored_is_never_proposed_again_and_the_reason_stays() {
 }
 
 #[test]
+fn a_case_with_more_findings_than_one_transaction_holds_is_healed_and_ignored_like_any_other() {
+    let world = World::new();
+    let functions =
+        |body: &str| -> String { (0..40).map(|n| format!("def f{n}(f):\n    return {body}\n\n\n")).collect() };
+    world.repo.write("many.py", functions("exec(f)"));
+    world.repo.write("load.py", format!("import yaml\n\n\n{}", functions("yaml.load(f)")));
+    world.run(&["heal", "--all"]).ended(0);
+    let listed = world.run(&["audit", "list", "--format", "json"]).json();
+    let states: Vec<&str> = listed["runs"].as_array().unwrap().iter().map(|r| r["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["DONE", "DONE"]);
+    let ignored = world.run(&["audit", "ignore", &world.case("py-eval"), "--reason", "generated"]).ended(0);
+    assert!(ignored.starts_with("40 finding(s)"), "{ignored}");
+    world.run(&["audit", "verify"]).ended(0);
+}
+
+#[test]
 fn colours_are_for_terminals_and_for_those_who_ask() {
     let world = World::healed();
     assert!(!world.run(&["audit", "list"]).ended(0).contains('\u{1b}'));
