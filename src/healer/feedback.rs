@@ -10,7 +10,8 @@ use crate::model::{
     RunState, TrackRecord,
 };
 use crate::ports::{PullRequest, PullRequestState};
-use crate::state::run::{FindingRecord, FindingStatus, RunHead};
+use crate::state::Write;
+use crate::state::run::{self, FindingRecord, FindingStatus, RunHead};
 
 impl Healer {
     /// Looks at every open pull request of a repository and takes in what people did with it. Returns the cases that changed.
@@ -162,8 +163,10 @@ impl Healer {
     ) -> Result<usize, HealError> {
         let wanted = |f: &Fingerprint| finding.is_none_or(|wanted| wanted == f);
         let records = self.records(leased, wanted, FindingStatus::Suppressed, Some(format!("{reason} ({by})")))?;
-        let writes = Self::finding_writes(&leased.head.case.clone(), &records);
+        let mut writes = Self::finding_writes(&leased.head.case.clone(), &records);
         let kind = if matches!(leased.head.state, RunState::Detected | RunState::Decided | RunState::Deferred) {
+            // The run ends with this, so what remains of its findings gets a run of its own.
+            writes.extend(self.let_rest_wait(leased, |f| !wanted(f))?);
             let fingerprints = records.iter().map(|r| r.fingerprint.clone()).collect();
             EventKind::Suppressed { fingerprints, reason: reason.to_owned() }
         } else {
@@ -171,6 +174,18 @@ impl Healer {
         };
         self.append_with(leased, kind, writes).await?;
         Ok(records.len())
+    }
+
+    fn let_rest_wait(&self, leased: &Leased, rest: impl Fn(&Fingerprint) -> bool) -> Result<Vec<Write>, HealError> {
+        let reason = "another finding of its case was ignored before this one was healed".to_owned();
+        let waiting = self.records(leased, rest, FindingStatus::Waiting, Some(reason))?;
+        let case = &leased.head.case;
+        let mut writes = Self::finding_writes(case, &waiting);
+        if !waiting.is_empty() {
+            let item = run::waiting_item(&leased.head.summary.repository.id, case);
+            writes.push(Write::Put { item, when: Vec::new() });
+        }
+        Ok(writes)
     }
 
     fn records(

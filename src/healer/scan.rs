@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::ports::{ErrorKind, PortError};
 use crate::state::run::{self, CaseHead, FindingRecord, FindingStatus, RunHead, Summary};
-use crate::state::{Item, chain, keys};
+use crate::state::{chain, keys};
 
 /// Files read and scanned together; bounds memory whatever the range.
 const BATCH: usize = 64;
@@ -242,13 +242,7 @@ impl Healer {
             record.reason = Some("the case's pull request still waits for people".to_owned());
             trail::put(&*self.ports.state, run::finding_item(case, &record)).await?;
         }
-        let mark = Item {
-            key: keys::waiting(repository, case),
-            fields: run::fields(&serde_json::json!({ "case": case })),
-            indexes: Vec::new(),
-            expires: None,
-        };
-        trail::put(&*self.ports.state, mark).await?;
+        trail::put(&*self.ports.state, run::waiting_item(repository, case)).await?;
         report.known.push((case.clone(), "its pull request still waits for people".to_owned()));
         Ok(())
     }

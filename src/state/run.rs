@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Condition, Index, IndexEntry, Item, Transaction, Write, keys};
 use crate::model::{
     AuditEvent, CaseId, CaseOutcome, Confidence, Cwe, Decision, Finding, Fingerprint, Generation, IssueType, RepoPath,
-    Repository, RuleId, RunState, Severity, Source, UnixMillis, sha256_hex,
+    Repository, RepositoryId, RuleId, RunState, Severity, Source, UnixMillis, sha256_hex,
 };
 
 /// Head of a run: where it stands, who works on it, and what people ask for. The events are the truth; this is their summary.
@@ -153,6 +153,13 @@ pub fn case_item(case: &CaseId, head: &CaseHead) -> Item {
     let by_id =
         IndexEntry { index: Index::Repository, hash: keys::case_shard(case.as_str()), range: case.as_str().to_owned() };
     Item { key: keys::case_current(case), fields: fields(head), indexes: vec![by_id], expires: None }
+}
+
+/// The mark that a case has findings that wait for a run of their own.
+#[must_use]
+pub fn waiting_item(repository: &RepositoryId, case: &CaseId) -> Item {
+    let fields = fields(&json!({ "case": case }));
+    Item { key: keys::waiting(repository, case), fields, indexes: Vec::new(), expires: None }
 }
 
 /// The item by which a repository is listed.

@@ -146,6 +146,27 @@ fn a_case_with_more_findings_than_one_transaction_holds_is_healed_and_ignored_li
 }
 
 #[test]
+fn ignoring_one_finding_of_a_case_that_waits_leaves_the_others_to_be_healed() {
+    let world = World::new();
+    world.repo.write("two.py", "def a(f):\n    return exec(f)\n\n\ndef b(g):\n    return exec(g)\n");
+    // Nothing listens on the discard port: the model is down, so the case waits for it.
+    world.run(&["heal", "--all", "--model-url", "http://127.0.0.1:9/v1"]).ended(4);
+    let case = world.case("py-eval");
+    let shown = world.run(&["audit", "show", &case, "--format", "json"]).json();
+    let first = shown["findings"][0]["fingerprint"].as_str().unwrap();
+    let ignored = world.run(&["audit", "ignore", &case, "--finding", &first[..12], "--reason", "known"]).ended(0);
+    assert!(ignored.starts_with("1 finding(s)"), "{ignored}");
+    world.run(&["heal", "--all"]).ended(0);
+    let shown = world.run(&["audit", "show", &case, "--format", "json"]).json();
+    assert_eq!(shown["run"]["generation"], 2);
+    let statuses = |of: &str| {
+        let findings = shown["findings"].as_array().unwrap();
+        findings.iter().filter(|finding| finding["status"] == of).count()
+    };
+    assert_eq!((statuses("suppressed"), statuses("escalated")), (1, 1), "{shown}");
+}
+
+#[test]
 fn colours_are_for_terminals_and_for_those_who_ask() {
     let world = World::healed();
     assert!(!world.run(&["audit", "list"]).ended(0).contains('\u{1b}'));
