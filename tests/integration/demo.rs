@@ -190,3 +190,21 @@ fn a_folder_with_something_in_it_is_refused_with_the_remedy() {
         assert!(folder.path().join("demo/thesis.txt").exists());
     }
 }
+
+#[test]
+fn what_an_earlier_demo_left_is_replaced_only_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("demo");
+    std::fs::create_dir(&old).unwrap();
+    for name in [".codehealer-demo", "left-over"] {
+        std::fs::write(old.join(name), "").unwrap();
+    }
+    let refused = demo(folder.path(), &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("add --replace"));
+    assert!(old.join("left-over").exists());
+
+    let replaced = demo(folder.path(), &["--replace"]);
+    assert!(replaced.status.success(), "{}", String::from_utf8_lossy(&replaced.stderr));
+    assert!(!old.join("left-over").exists() && old.join("shop/.git").exists());
+}
