@@ -56,7 +56,7 @@ async fn answer(receiver: &Receiver, request: HttpRequest<Body>) -> (&'static st
         Err(why) => return unread(why),
     };
     let delivery = delivery(&parts.headers);
-    match judge(receiver, &parts.headers, &body.bytes) {
+    match judge(receiver, &parts.headers, body.bytes()) {
         Reception::Accepted(task) => accept(receiver, *task, &delivery).await,
         Reception::Nothing(why) => ("nothing", reply(StatusCode::OK, &why)),
         Reception::Unsigned(error) => {

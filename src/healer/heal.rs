@@ -89,18 +89,28 @@ impl Healer {
 
     /// Does a step and records it. While it lasts the lease is kept alive, so that no rival does the same.
     async fn take_step(&self, leased: &mut Leased, step: &Step) -> Result<(), HealError> {
-        let kind = {
-            let work = self.perform(leased, step);
-            tokio::pin!(work);
-            loop {
-                tokio::select! {
-                    done = &mut work => break done?,
-                    () = tokio::time::sleep(self.policy.lease / 3) => self.prolong(&leased.head).await?,
-                }
-            }
+        // Both are polled all the time: work that is not polled may hold its turn at the store, for which the other then waits.
+        let kind = tokio::select! {
+            done = self.perform(leased, step) => done?,
+            lost = self.keep_alive(&leased.head) => return Err(lost),
         };
         let further = self.finding_updates(leased, &kind)?;
         self.append_with(leased, kind, further).await
+    }
+
+    /// Prolongs the lease again and again. Ends only when it is lost.
+    async fn keep_alive(&self, head: &RunHead) -> HealError {
+        loop {
+            tokio::time::sleep(self.policy.lease / 3).await;
+            match self.prolong(head).await {
+                Ok(()) => {}
+                Err(error @ HealError::TakenOver(_)) => return error,
+                Err(error) => {
+                    let why = redact(&error_chain(&error)).into_owned();
+                    tracing::warn!(case = head.case.short(), error = why, "the lease could not be prolonged");
+                }
+            }
+        }
     }
 
     /// Does what a step says and tells what is to be recorded. Doing it again finds what was done.

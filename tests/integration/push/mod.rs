@@ -4,6 +4,7 @@ mod again;
 mod hostile;
 mod killed;
 mod people;
+mod process;
 mod receiver;
 mod rivals;
 mod secrets;
