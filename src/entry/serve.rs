@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -64,13 +65,14 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
         tasks.spawn(work(worker.clone(), Arc::clone(&wake), stopped.clone()));
     }
     tasks.spawn(reconcile(worker, branches, config.serve.reconcile, stopped.clone()));
+    let mut signals = Signals::listen().context("listen for signals")?;
     ready(address);
     let mut ended = stopped;
     let server = axum::serve(listener, router(receiver)).with_graceful_shutdown(async move {
         let _ = ended.wait_for(|stop| *stop).await;
     });
     let server = tokio::spawn(server.into_future());
-    signal().await?;
+    signals.arrive().await;
     tracing::info!("stopping: no new work is taken");
     stop.send_replace(true);
     let drained = tokio::time::timeout(GRACE, async { while tasks.join_next().await.is_some() {} }).await;
@@ -136,12 +138,22 @@ async fn reconcile(worker: Worker, branches: Branches, every: Duration, mut stop
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn signal() -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+/// What asks the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on SIGTERM and Ctrl-C no longer end the process by themselves.
+    fn listen() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn arrive(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use codehealer::healer::trail;
@@ -35,8 +36,7 @@ impl Shop {
     fn new() -> Self {
         let (git, folder) = (TestRepo::new(), tempfile::tempdir().unwrap());
         let base = git.write("README.md", "a shop\n");
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let shop = Self { git, folder, base, address: free.local_addr().unwrap() };
+        let shop = Self { git, folder, base, address: free_address() };
         std::fs::write(shop.folder.path().join("secret"), SECRET).unwrap();
         let config = format!(
             "state = 'state'\n[limits]\nlease_seconds = 1\n[serve]\nlisten = '{}'\nwebhook_secrets = ['file:{}']\nreconcile_seconds = 1\n\
@@ -115,6 +115,15 @@ impl Shop {
         assert_eq!(store.memory().list(None, 100).await.unwrap().len(), CASES, "memories");
         assert_eq!(store.inbox().buried(10).await.unwrap(), []);
     }
+}
+
+/// A port that stays the same over restarts; below those that the system gives to clients.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 500).unwrap() * 20;
+    let ports = std::iter::repeat_with(|| 20_000 + (first + NEXT.fetch_add(1, Ordering::SeqCst)) % 12_000);
+    let mut addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    addresses.find(|address| std::net::TcpListener::bind(address).is_ok()).unwrap()
 }
 
 /// A process that is killed when it is dropped.
@@ -224,6 +233,7 @@ async fn serve_is_killed_again_and_again_and_loses_nothing() {
         serve.killed_after(moment).await;
     }
     let mut serve = shop.start(&["serve"]);
+    is_ready(shop.address).await;
     let begun = Instant::now();
     while !shop.is_done().await {
         let log = || std::fs::read_to_string(shop.folder.path().join("log")).unwrap_or_default();
