@@ -182,12 +182,11 @@ async fn heal_is_killed_again_and_again_and_ends_well() {
     shop.push();
     let path = shop.git.path().to_str().unwrap();
     let heal = ["heal", path, "--base", shop.base.as_str()];
-    let mut kills = 0;
-    for moment in moments(0x0bad_5eed, 900).take(8) {
-        match shop.start(&heal).killed_after(moment).await {
-            Some(_) => break,
-            None => kills += 1,
-        }
+    // Later and later, so that some kills hit the work on a slow machine as on a fast one; the first come before any work.
+    let (mut kills, mut moment) = (0, Duration::from_millis(20));
+    while moment < Duration::from_secs(10) && shop.start(&heal).killed_after(moment).await.is_none() {
+        kills += 1;
+        moment = moment.mul_f64(1.3);
     }
     assert!(kills > 2, "it ended before it was killed often enough");
     assert!(shop.start(&heal).ends().await.success());
