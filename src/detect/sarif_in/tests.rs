@@ -84,15 +84,15 @@ fn regions_outside_the_file_are_refused() {
 #[test]
 fn uris_are_brought_below_the_root() {
     let region = json!({"startLine": 1});
-    for uri in ["src/a%20b.py", "./src/a b.py", "file:///work/repo/src/a%20b.py", "/work/repo/src/a b.py"] {
-        assert_eq!(import(&report(uri, &region), Some("/work/repo/")).findings.len(), 1, "{uri}");
+    for uri in ["src/a%20b.py", "./src/a b.py", "file:///srv/repo/src/a%20b.py", "/srv/repo/src/a b.py"] {
+        assert_eq!(import(&report(uri, &region), Some("/srv/repo/")).findings.len(), 1, "{uri}");
     }
     let mut based = report("a%20b.py", &region);
     based["runs"][0]["originalUriBaseIds"] =
-        json!({"SRC": {"uri": "src/", "uriBaseId": "ROOT"}, "ROOT": {"uri": "file:///work/repo/"}});
+        json!({"SRC": {"uri": "src/", "uriBaseId": "ROOT"}, "ROOT": {"uri": "file:///srv/repo/"}});
     based["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uriBaseId"] = json!("SRC");
     assert_eq!(import(&based, None).findings.len(), 1);
-    assert_eq!(import(&based, Some("/work/repo")).findings.len(), 1);
+    assert_eq!(import(&based, Some("/srv/repo")).findings.len(), 1);
     let mut looped = based.clone();
     looped["runs"][0]["originalUriBaseIds"]["ROOT"] = json!({"uri": "x/", "uriBaseId": "SRC"});
     assert_eq!(import(&looped, None).findings.len(), 0);
@@ -121,7 +121,7 @@ fn hostile_uris_are_refused_with_a_reason() {
         "",
         "data:text/plain,x",
     ] {
-        let imported = import(&report(uri, &json!({"startLine": 1})), Some("/work/repo"));
+        let imported = import(&report(uri, &json!({"startLine": 1})), Some("/srv/repo"));
         assert_eq!((imported.findings.len(), imported.refused.len()), (0, 1), "{uri}");
     }
 }
