@@ -5,12 +5,11 @@ mod pairs;
 
 use crate::detect::Detector;
 use crate::detect::redact::redact;
-use crate::fix::imports;
 use crate::fix::learn::{self, LearnInput};
 use crate::fix::pattern::{Request, propose as apply_to_target};
 use crate::model::{
-    AuthorKind, Candidate, Confidence, Edit, Evidence, Finding, FixId, Language, Message, PastFix, Provenance,
-    RepoPath, RepositoryId, Span, Thread, TrackRecord, sha256_hex,
+    AuthorKind, Candidate, Confidence, Evidence, Finding, FixId, Language, Message, PastFix, Provenance, RepoPath,
+    RepositoryId, Span, Thread, TrackRecord, sha256_hex,
 };
 
 pub use pairs::Pair;
@@ -144,13 +143,7 @@ fn take_pair(target: &Target<'_>, thread: &Thread, pair: &Pair<'_>, candidates: 
         same_rule: &[],
     };
     for proposal in apply_to_target(&request) {
-        let mut edits: Vec<Edit> = proposal
-            .application
-            .edits
-            .iter()
-            .map(|e| Edit { path: target.path.clone(), span: e.span, text: e.text.clone() })
-            .collect();
-        edits.extend(imports::insert(language, target.path, target.text, &proposal.imports));
+        let edits = proposal.edits(language, target.path, target.text);
         if candidates.iter().any(|c| c.edits == edits) {
             continue;
         }

@@ -4,7 +4,8 @@ use super::agreement::{Agreement, Witness, ask};
 use super::apply::{Application, DEFAULT_STEPS, apply_to};
 use super::names;
 use super::tree::Tree;
-use crate::model::{EditPattern, FixId, Language, Level, PastFix, Provenance, Span};
+use crate::fix::imports;
+use crate::model::{Edit, EditPattern, FixId, Language, Level, PastFix, Provenance, RepoPath, Span};
 
 /// Most proposals of one request.
 const MAX_PROPOSALS: usize = 10;
@@ -41,6 +42,18 @@ pub struct Proposal {
     pub foreign_tokens: Vec<String>,
     /// Import statements that the file lacks for this edit.
     pub imports: Vec<String>,
+}
+
+impl Proposal {
+    /// The proposal as edits of the file it was made for, with the imports it needs.
+    #[must_use]
+    pub fn edits(&self, language: Language, path: &RepoPath, text: &str) -> Vec<Edit> {
+        let here = self.application.edits.iter();
+        let mut edits: Vec<Edit> =
+            here.map(|e| Edit { path: path.clone(), span: e.span, text: e.text.clone() }).collect();
+        edits.extend(imports::insert(language, path, text, &self.imports));
+        edits
+    }
 }
 
 struct Draft<'a> {

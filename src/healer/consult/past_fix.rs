@@ -1,10 +1,10 @@
 //! Asking memory: fixes curated with the rule, then remembered fixes of the same rule, nearest first.
 
 use super::{Answer, Question};
+use crate::fix::curated;
 use crate::fix::pattern::{Proposal, Request, propose};
-use crate::fix::{curated, imports};
 use crate::healer::Healer;
-use crate::model::{Candidate, Edit, Evidence, Finding, Language, PastFix, Provenance, RuleId, TrackRecord};
+use crate::model::{Candidate, Evidence, Finding, Language, PastFix, Provenance, RuleId, TrackRecord};
 use crate::ports::{FixQuery, PortError};
 
 /// Remembered fixes compared with one finding: the nearest are donors, all of them witnesses for or against.
@@ -59,13 +59,7 @@ impl Healer {
             let origin =
                 near.iter().find(|(fix, _)| fix.id == proposal.fix).map_or_else(String::new, |(f, _)| origin(f));
             answer.answers.push(format!("{place}: {}", said(&proposal, &origin)));
-            let mut edits: Vec<Edit> = proposal
-                .application
-                .edits
-                .iter()
-                .map(|e| Edit { path: base.path.clone(), span: e.span, text: e.text.clone() })
-                .collect();
-            edits.extend(imports::insert(language, &base.path, &base.text, &proposal.imports));
+            let edits = proposal.edits(language, &base.path, &base.text);
             let evidence = evidence(proposal, origin, record);
             let candidate = Candidate { title: finding.rule.hint.clone(), edits, evidence };
             answer.candidates.push((finding.fingerprint.clone(), candidate));
