@@ -127,17 +127,21 @@ async fn committers_of_several_processes_lose_no_update() {
     assert_eq!(read_counter(&disk.store()).await, Some(64));
 }
 
+/// The race for the switch to the write-ahead log is short: it takes many rounds to be met.
 #[test]
 fn several_processes_may_create_the_file_at_once() {
-    let disk = Disk::new();
-    let patient = Options { busy_timeout: Duration::from_secs(20), ..disk.options() };
-    let open = || Store::open(&disk.file(), patient.clone()).map_err(|error| error.chain());
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
-        for thread in threads {
-            thread.join().unwrap().unwrap();
-        }
-    });
+    const ROUNDS: usize = 40;
+    for _ in 0..ROUNDS {
+        let disk = Disk::new();
+        let patient = Options { busy_timeout: Duration::from_secs(20), ..disk.options() };
+        let open = || Store::open(&disk.file(), patient.clone()).map(drop).map_err(|error| error.chain());
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
+            for thread in threads {
+                thread.join().unwrap().unwrap();
+            }
+        });
+    }
 }
 
 #[tokio::test]

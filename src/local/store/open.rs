@@ -3,7 +3,8 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
@@ -19,8 +20,22 @@ pub(super) struct Opened {
     pub presence: Option<File>,
 }
 
-/// Opens or creates the file as `options` say.
+/// Opens or creates the file as `options` say. Waits for other processes for as long as the options allow.
+///
+/// SQLite's own waiting does not cover the switch to the write-ahead log, nor the moment in which the last user removes it: there it
+/// answers "locked" at once. What was done by then is harmless to do again.
 pub(super) fn open(path: &Path, options: &Options) -> Result<Opened, Problem> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let begun = Instant::now();
+    loop {
+        match open_once(path, options) {
+            Err(Problem::Locked(_)) if begun.elapsed() < options.busy_timeout => thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn open_once(path: &Path, options: &Options) -> Result<Opened, Problem> {
     if path.is_dir() {
         return Err(Problem::NoAccess("it is a folder".to_owned()));
     }
