@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_MINIMUM := 1.90
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint deny bench ci
+.PHONY: help setup services build demo test lint deny bench ci
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,10 @@ build: setup ## Build the release program: target/release/codehealer
 demo: setup ## Make a small shop with planted bugs in a folder of its own and heal it
 	$(CARGO) run --locked --quiet -- demo $(ARGS)
 
-test: setup ## Run every test
+services: setup ## Install the servers that the tests start: DynamoDB Local, OpenSearch, moto, emulators
+	@scripts/counterparts
+
+test: services ## Run every test, against real servers where there are any
 	$(CARGO) test --locked $(ARGS)
 
 lint: setup ## Formatting, clippy and the documentation's links, warnings refused

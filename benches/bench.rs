@@ -133,7 +133,8 @@ fn delivery(size: usize) {
     let signature = format!("sha256={}", hex::encode(mac.finalize().into_bytes()));
     let secrets = WebhookSecrets::new(vec![SecretString::from("bench")]).unwrap();
     let target = Watched {
-        repository: codehealer::model::RepositoryId("1".to_owned()),
+        repository: Some(codehealer::model::RepositoryId("1".to_owned())),
+        installation: None,
         branches: vec!["refs/heads/develop".to_owned()],
     };
     let watched = WatchList::from([("acme/shop".to_owned(), target)]);

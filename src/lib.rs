@@ -1,7 +1,7 @@
 //! CodeHealer finds the bugs a push brings in and proposes the verified fix as a pull request.
 //!
-//! Dependencies point one way: `model` ← pure modules ← `ports` ← `healer`; backends (`local`)
-//! know `ports` and `model`, never the healer and never each other; `wiring` and `entry` know all.
+//! Dependencies point one way: `model` ← pure modules ← `ports` ← `healer`; backends (`local`,
+//! `aws`, `github`, `opensearch`, `slack`) know `ports` and `model`, never the healer and never each other; `wiring` and `entry` know all.
 //! `docs/ARCHITECTURE.md` numbers the invariants; `tests/integration/architecture.rs` checks this map.
 
 pub mod model;
@@ -18,7 +18,11 @@ pub mod ports;
 
 pub mod healer;
 
+pub mod aws;
+pub mod github;
 pub mod local;
+pub mod opensearch;
+pub mod slack;
 
 pub mod config;
 pub mod entry;

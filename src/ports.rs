@@ -4,6 +4,8 @@
 //! verification and confidence stay pure. Every verb is idempotent: `ensure_…` finds what an earlier call made.
 
 use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +16,7 @@ use crate::model::{
 };
 use crate::state::{Item, Key, Page, Query, Transaction};
 
-pub use crate::model::{Completion, Notice, Prompt};
+pub use crate::model::{Completion, Notice, NoticeKind, Prompt};
 
 pub type PortResult<T> = Result<T, PortError>;
 
@@ -154,12 +156,33 @@ pub enum PullRequestState {
 /// A pull request as the forge knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
+    /// The forge's number within the repository; 0 on a laptop, where there are none.
+    pub number: u64,
     /// Web address; on a laptop the path of the file with its text.
     pub url: String,
+    /// Name of the branch that it asks to merge, without `refs/heads/`.
+    pub branch: String,
     pub state: PullRequestState,
     pub draft: bool,
     /// Set once merged.
     pub merge_commit: Option<CommitId>,
+}
+
+/// What a person may do in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    None,
+    Read,
+    /// May push; also those who maintain or administer.
+    Write,
+}
+
+/// What is added to a pull request once people were told of it. Adding it again changes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decoration {
+    pub labels: Vec<String>,
+    /// Logins; teams as `organisation/team`.
+    pub reviewers: Vec<String>,
 }
 
 /// The changed files of a range, and what was left out.
@@ -210,6 +233,41 @@ pub trait Forge: Send + Sync {
         branch: &str,
         base: &str,
     ) -> PortResult<Option<PullRequest>>;
+
+    /// The repository of this name (`owner/name`); `None` when there is none that we may see. An archived one is `Denied`.
+    async fn repository(&self, name: &str) -> PortResult<Option<Repository>>;
+
+    /// The open pull requests whose branch begins with `prefix`.
+    async fn open_pull_requests(&self, repository: &Repository, prefix: &str) -> PortResult<Vec<PullRequest>>;
+
+    /// The pull request of this number, in whatever state.
+    async fn pull_request(&self, repository: &Repository, number: u64) -> PortResult<Option<PullRequest>>;
+
+    /// Adds labels and asks for reviews. Reviewers who cannot be asked are passed over.
+    async fn decorate(&self, repository: &Repository, number: u64, with: &Decoration) -> PortResult<()>;
+
+    /// Comments on a pull request unless a comment of ours with this key is there, which is brought up to date. Returns its
+    /// address.
+    async fn ensure_comment(
+        &self,
+        repository: &Repository,
+        number: u64,
+        key: &str,
+        markdown: &str,
+    ) -> PortResult<String>;
+
+    /// Says something about a commit where no pull request is possible, once for each key. Returns its address; `None` where the
+    /// forge has no place for it.
+    async fn annotate(
+        &self,
+        repository: &Repository,
+        commit: &CommitId,
+        key: &str,
+        notice: &Notice,
+    ) -> PortResult<Option<String>>;
+
+    /// What a person may do in the repository.
+    async fn permission(&self, repository: &Repository, login: &str) -> PortResult<Permission>;
 }
 
 /// What to look for in the team's chat. Built from the rule and the API involved, never from secrets.
@@ -229,6 +287,11 @@ pub struct TeamQuery {
 pub trait TeamKnowledge: Send + Sync {
     /// Threads that mention the terms, those with most of them first.
     async fn search(&self, query: &TeamQuery) -> PortResult<Vec<Thread>>;
+
+    /// Takes in what was said since the last time, where the backend keeps an index of its own.
+    async fn refresh(&self) -> PortResult<()> {
+        Ok(())
+    }
 }
 
 /// Whose fixes to look among.
@@ -288,7 +351,8 @@ pub trait Model: Send + Sync {
 
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Sends the notice unless one with its key was sent; returns where it can be found.
+    /// Sends the notice, or brings the one with its key up to date; returns where it can be found. People are told once: an
+    /// update draws nobody's attention.
     async fn ensure_notice(&self, notice: &Notice) -> PortResult<String>;
 }
 
@@ -305,8 +369,8 @@ pub struct Taken {
 /// A durable queue: at least once, in no promised order.
 #[async_trait]
 pub trait Inbox: Send + Sync {
-    /// Stores the message; it can be taken after `delay`. An equal `dedupe` key that still waits or is being worked on is
-    /// stored once.
+    /// Stores the message; it can be taken after `delay`. Of messages with an equal `dedupe` key, while one still waits or is
+    /// being worked on, a store that can keeps one; a message that comes twice must do no harm.
     async fn enqueue(&self, body: &str, dedupe: Option<&str>, delay: Duration) -> PortResult<()>;
 
     /// Takes up to `limit` messages and hides them from others for `visibility`.
@@ -327,6 +391,38 @@ pub trait Secrets: Send + Sync {
     /// # Errors
     /// `Missing` when there is no such secret, `Malformed` when it is empty.
     async fn secret(&self, name: &str) -> PortResult<SecretString>;
+}
+
+/// A secret by its name, read each time it is needed: a rotated one takes effect without a restart.
+#[derive(Clone)]
+pub struct Credential {
+    secrets: Arc<dyn Secrets>,
+    name: String,
+}
+
+impl Credential {
+    #[must_use]
+    pub fn new(secrets: Arc<dyn Secrets>, name: impl Into<String>) -> Self {
+        Self { secrets, name: name.into() }
+    }
+
+    /// # Errors
+    /// As [`Secrets::secret`].
+    pub async fn read(&self) -> PortResult<SecretString> {
+        self.secrets.secret(&self.name).await
+    }
+
+    /// Its name, which is no secret.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({})", self.name)
+    }
 }
 
 /// A file as a scanner is to see it.

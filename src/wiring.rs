@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::config::Config;
 use crate::detect::{Detector, Limits, RuleSet};
-use crate::healer::{Healer, Ports, Worker};
+use crate::healer::{Directory, Healer, Ports, Worker};
 use crate::local::clock::SystemClock;
 use crate::local::embedder::StructuralEmbedder;
 use crate::local::git::LocalForge;
@@ -156,11 +156,12 @@ pub fn wire(config: &Config, clones: Vec<Clone>, mode: Mode, show: Show) -> Resu
 }
 
 impl Wiring {
-    /// A worker over the store's inbox for all clones.
+    /// A worker over the store's inbox for all clones, with the branches that are watched in each.
     #[must_use]
-    pub fn worker(&self) -> Worker {
-        let repositories = self.clones.iter().map(|c| (c.repository.id.clone(), c.repository.clone())).collect();
-        Worker::new(self.healer.clone(), Arc::new(self.store.inbox()), repositories)
+    pub fn worker(&self, branches: &BTreeMap<RepositoryId, Vec<String>>) -> Worker {
+        let watched = |c: &Clone| (c.repository.clone(), branches.get(&c.repository.id).cloned().unwrap_or_default());
+        let directory = Directory::of_clones(self.clones.iter().map(watched));
+        Worker::new(self.healer.clone(), Arc::new(self.store.inbox()), directory)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::body::{Room, Unread};
 use super::metrics::Metrics;
-use crate::model::{PushTask, Task};
+use crate::model::Task;
 use crate::ports::{Inbox, State as StatePort};
 use crate::state::Key;
 use crate::webhook::{Reception, Request, WatchList, WebhookSecrets, receive};
@@ -92,8 +92,8 @@ fn judge(receiver: &Receiver, headers: &HeaderMap, body: &[u8]) -> Reception {
     receive(&receiver.secrets, &receiver.watched, &Request { headers: &headers, body })
 }
 
-async fn accept(receiver: &Receiver, task: PushTask, delivery: &str) -> (&'static str, Response) {
-    let stored = match serde_json::to_string(&Task::Push(task)) {
+async fn accept(receiver: &Receiver, task: Task, delivery: &str) -> (&'static str, Response) {
+    let stored = match serde_json::to_string(&task) {
         Ok(body) => receiver.inbox.enqueue(&body, None, Duration::ZERO).await.map_err(|error| error.chain()),
         Err(error) => Err(error.to_string()),
     };

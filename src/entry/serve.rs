@@ -1,5 +1,6 @@
 //! `codehealer serve`: the receiver, the workers and the reconciler in one process, stopped gracefully.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const IDLE: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Branches that are watched, by repository.
-type Branches = Vec<(RepositoryId, String)>;
+type Branches = BTreeMap<RepositoryId, Vec<String>>;
 
 /// Runs until a signal arrives. `ready` is told the address once the server listens.
 ///
@@ -41,9 +42,9 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
     let wired = wiring::wire(config, clones, Mode::Record, show)?;
     let metrics = Arc::new(Metrics::default());
     let observer = Arc::clone(&metrics);
-    let worker = wired.worker().observed_by(Arc::new(move |seen| observer.observe(seen)));
+    let worker = wired.worker(&branches).observed_by(Arc::new(move |seen| observer.observe(seen)));
     // The first sight of a branch records where it stands, before any delivery can arrive.
-    worker.reconcile(&branches).await.context("look at the watched branches")?;
+    worker.reconcile().await.context("look at the watched branches")?;
 
     let listener = TcpListener::bind(config.serve.listen).await;
     let listener =
@@ -64,7 +65,7 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
     for _ in 0..config.serve.workers {
         tasks.spawn(work(worker.clone(), Arc::clone(&wake), stopped.clone()));
     }
-    tasks.spawn(reconcile(worker, branches, config.serve.reconcile, stopped.clone()));
+    tasks.spawn(reconcile(worker, config.serve.reconcile, stopped.clone()));
     let mut signals = Signals::listen().context("listen for signals")?;
     ready(address);
     let mut ended = stopped;
@@ -97,8 +98,9 @@ fn watch_list(config: &Config) -> Result<(Vec<Clone>, WatchList, Branches)> {
         let names = if entry.branches.is_empty() { vec!["develop".to_owned()] } else { entry.branches.clone() };
         let references: Vec<String> = names.iter().map(|name| format!("refs/heads/{name}")).collect();
         let id = clone.repository.id.clone();
-        branches.extend(references.iter().map(|reference| (id.clone(), reference.clone())));
-        let twice = watched.insert(entry.name.to_lowercase(), Watched { repository: id, branches: references });
+        branches.insert(id.clone(), references.clone());
+        let entered = Watched { repository: Some(id), branches: references, installation: None };
+        let twice = watched.insert(entry.name.to_lowercase(), entered);
         anyhow::ensure!(twice.is_none(), "repository {} is configured twice", entry.name);
         clones.push(clone);
     }
@@ -126,13 +128,13 @@ async fn work(worker: Worker, wake: Arc<Notify>, mut stopped: watch::Receiver<bo
     }
 }
 
-async fn reconcile(worker: Worker, branches: Branches, every: Duration, mut stopped: watch::Receiver<bool>) {
+async fn reconcile(worker: Worker, every: Duration, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             _ = stopped.changed() => return,
         }
-        if let Err(error) = worker.reconcile(&branches).await {
+        if let Err(error) = worker.reconcile().await {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "a reconciliation was not finished");
         }
     }

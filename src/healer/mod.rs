@@ -7,6 +7,7 @@ mod again;
 pub mod audit;
 mod consult;
 mod deliver;
+mod directory;
 mod error;
 mod feedback;
 mod heal;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::detect::Detector;
 use crate::ports::{Clock, Embedder, ExternalScanner, FixMemory, Forge, Model, Notifier, State, TeamKnowledge};
 
+pub use directory::Directory;
 pub use error::HealError;
 pub use heal::{CaseReport, Progress};
 pub use learn::{HistoricalChange, LearnReport};

@@ -1,11 +1,10 @@
 //! One task from the inbox at a time: scan a push, heal a run, look what people did. What fails for now is given back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::heal::error_chain;
-use super::{HealError, Healer, ScanReport, ScanRequest, trail};
+use super::{Directory, HealError, Healer, ScanReport, ScanRequest, trail};
 use crate::detect::redact::redact;
 use crate::model::{
     CaseId, CommitId, Decision, EventKind, Generation, PushTask, Repository, RepositoryId, RunState, Task,
@@ -28,7 +27,7 @@ const RECONCILED: &str = "reconciled";
 pub struct Worker {
     healer: Healer,
     inbox: Arc<dyn Inbox>,
-    repositories: Arc<BTreeMap<RepositoryId, Repository>>,
+    directory: Directory,
     observer: Observer,
 }
 
@@ -56,8 +55,8 @@ pub type Observer = Arc<dyn Fn(&Observation) + Send + Sync>;
 
 impl Worker {
     #[must_use]
-    pub fn new(healer: Healer, inbox: Arc<dyn Inbox>, repositories: BTreeMap<RepositoryId, Repository>) -> Self {
-        Self { healer, inbox, repositories: Arc::new(repositories), observer: Arc::new(|_| {}) }
+    pub fn new(healer: Healer, inbox: Arc<dyn Inbox>, directory: Directory) -> Self {
+        Self { healer, inbox, directory, observer: Arc::new(|_| {}) }
     }
 
     /// The same worker, watched.
@@ -72,8 +71,13 @@ impl Worker {
     }
 
     #[must_use]
-    pub fn repositories(&self) -> &BTreeMap<RepositoryId, Repository> {
-        &self.repositories
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    async fn repository(&self, id: &RepositoryId, name: &str) -> PortResult<Option<Repository>> {
+        let ports = &self.healer.ports;
+        self.directory.get(&*ports.forge, (id, name), ports.clock.now()).await
     }
 
     /// Takes up to `limit` tasks and works on each; returns how many were taken.
@@ -160,10 +164,12 @@ impl Worker {
         match task {
             Task::Push(push) => self.push_audited(push).await.map(|()| None),
             Task::Heal { case, generation } => self.heal(case, *generation).await,
-            Task::FollowUp { repository } => match self.repositories.get(repository) {
-                Some(repository) => self.follow_up(repository).await.map(|()| None),
+            Task::FollowUp { repository, name } => match self.repository(repository, name).await? {
+                Some(repository) => self.follow_up(&repository).await.map(|()| None),
                 None => Ok(None),
             },
+            Task::Command(_) => Ok(None),
+            Task::Reconcile => self.reconcile().await.map(|()| None),
         }
     }
 
@@ -218,11 +224,11 @@ impl Worker {
     /// Scans what a branch holds beyond its last scanned commit, whatever the delivery said: a lost, doubled or reordered
     /// webhook changes nothing.
     async fn push(&self, push: &PushTask) -> Result<(), HealError> {
-        let Some(repository) = self.repositories.get(&push.repository) else {
-            return self
-                .record_push(push, PushEventKind::Refused { reason: "the repository is not configured".into() })
-                .await;
+        let Some(repository) = self.repository(&push.repository, &push.name).await? else {
+            let reason = format!("{} is not watched under this name, or cannot be seen", push.name);
+            return self.record_push(push, PushEventKind::Refused { reason }).await;
         };
+        let repository = &repository;
         if push.delivery != RECONCILED {
             self.record_push(push, received(push)).await?;
         }
@@ -319,18 +325,30 @@ impl Worker {
     ///
     /// # Errors
     /// The first failure of a port; what could be done without it is done, and the next reconciliation does the rest.
-    pub async fn reconcile(&self, branches: &[(RepositoryId, String)]) -> Result<(), HealError> {
+    pub async fn reconcile(&self) -> Result<(), HealError> {
         let mut outcome = Ok(());
-        for (id, reference) in branches {
-            let Some(repository) = self.repositories.get(id) else { continue };
-            outcome = outcome.and(self.catch_up(repository, reference).await);
-        }
-        for repository in self.repositories.values() {
-            outcome = outcome.and(self.follow_up(repository).await);
+        for (name, references) in self.directory.watched() {
+            outcome = outcome.and(self.reconcile_repository(name, references).await);
         }
         let due = self.healer.due_runs().await?.due;
         self.enqueue(&due).await?;
+        if let Some(team) = &self.healer.ports.team {
+            outcome = outcome.and(team.refresh().await.map_err(HealError::Port));
+        }
         outcome
+    }
+
+    async fn reconcile_repository(&self, name: &str, references: &[String]) -> Result<(), HealError> {
+        let ports = &self.healer.ports;
+        let Some(repository) = self.directory.by_name(&*ports.forge, name, ports.clock.now()).await? else {
+            tracing::warn!(repository = name, "a watched repository does not exist, or we may not see it");
+            return Ok(());
+        };
+        let mut outcome = Ok(());
+        for reference in references {
+            outcome = outcome.and(self.catch_up(&repository, reference).await);
+        }
+        outcome.and(self.follow_up(&repository).await)
     }
 
     /// Takes in what people did, and opens runs for findings that waited for it.
@@ -353,6 +371,7 @@ impl Worker {
         }
         let push = PushTask {
             repository: repository.id.clone(),
+            name: repository.name.clone(),
             reference: reference.to_owned(),
             before: Some(base),
             after: head.clone(),

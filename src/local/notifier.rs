@@ -1,4 +1,4 @@
-//! Notices on a laptop: a file each, and a line on the terminal when it is new.
+//! Notices on a laptop: a file each, kept up to date, and a line on the terminal when it is new.
 
 use std::fs;
 use std::io::Write as _;
@@ -32,21 +32,24 @@ impl Notifier for FileNotifier {
     async fn ensure_notice(&self, notice: &Notice) -> PortResult<String> {
         let name = sha256_hex(&[notice.key.as_bytes()]);
         let path = self.folder.join(format!("{}.md", name.get(..24).unwrap_or(&name)));
-        if path.exists() {
-            return Ok(path.display().to_string());
-        }
+        let text = format!("# {}\n\n{}", notice.headline, notice.body);
         let failed = |e: std::io::Error| {
             let attempted = format!("write the notice {}; is the disk full or read-only?", path.display());
             PortError::new("notifier", attempted, ErrorKind::Unavailable).caused_by(e)
         };
+        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+            return Ok(path.display().to_string());
+        }
         fs::create_dir_all(&self.folder).map_err(failed)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
-        write!(file, "# {}\n\n{}", notice.headline, notice.body).map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         match file.persist_noclobber(&path) {
             Ok(_) => (self.show)(notice),
-            // Another worker was first; its notice is ours.
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            // It was told before; what changed since is no news.
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+                error.file.persist(&path).map_err(|e| failed(e.error))?;
+            }
             Err(error) => return Err(failed(error.error)),
         }
         Ok(path.display().to_string())
@@ -56,10 +59,11 @@ impl Notifier for FileNotifier {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::NoticeKind;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[tokio::test]
-    async fn a_notice_is_made_and_shown_once() {
+    async fn a_notice_is_shown_once_and_kept_up_to_date() {
         let folder = tempfile::tempdir().unwrap();
         let shown = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&shown);
@@ -67,11 +71,23 @@ mod tests {
             counter.fetch_add(1, Ordering::SeqCst);
         });
         let notifier = FileNotifier::new(folder.path().join("notices"), show);
-        let notice = Notice { key: "case-g1".into(), headline: "h".into(), body: "b".into(), for_senior: true };
+        let notice = Notice {
+            key: "case-g1".into(),
+            kind: NoticeKind::PullRequest,
+            headline: "h".into(),
+            body: "b".into(),
+            repository: "acme/shop".into(),
+            link: None,
+            for_senior: true,
+            earlier: None,
+            since: 0,
+        };
         let first = notifier.ensure_notice(&notice).await.unwrap();
         let second = notifier.ensure_notice(&notice).await.unwrap();
-        assert_eq!(first, second);
+        let merged = Notice { body: "merged".into(), ..notice };
+        let third = notifier.ensure_notice(&merged).await.unwrap();
+        assert_eq!((&first, &first), (&second, &third));
         assert_eq!(shown.load(Ordering::SeqCst), 1);
-        assert_eq!(fs::read_to_string(first).unwrap(), "# h\n\nb");
+        assert_eq!(fs::read_to_string(first).unwrap(), "# h\n\nmerged");
     }
 }

@@ -19,14 +19,14 @@ pub use audit::{
 };
 pub use case::{CaseId, CaseOutcome, Generation, RunState};
 pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
-pub use exchange::{Completion, Notice, Prompt};
+pub use exchange::{Completion, Notice, NoticeKind, Prompt};
 pub use finding::{Finding, Fingerprint, Position, Span};
 pub use fix::{Candidate, Check, Edit, Evidence, Rejection, RejectionKind, Source, Verdict};
 pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};
 pub use pattern::{EditPattern, Level, PatternNode, Rewrite, TemplatePart};
 pub use repo::{BlobId, Change, CommitId, PathError, RepoPath, Repository, RepositoryId};
 pub use rule::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
-pub use task::{PushTask, Task};
+pub use task::{CommandTask, PushTask, Task};
 pub use team::{Message, MessageAuthor, Thread};
 pub use text::{InvalidValue, sha256_hex};
 

@@ -7,7 +7,7 @@ use super::pull_request::{FileChanges, sources};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::fix::diff;
-use crate::model::{Decision, Notice, Verdict};
+use crate::model::{Decision, Notice, NoticeKind, Verdict};
 use crate::state::run::RunHead;
 
 const DIFF_LIMIT: usize = 6_000;
@@ -37,10 +37,31 @@ pub fn of_walk(head: &RunHead, walk: &Walk<'_>, changes: &FileChanges) -> Notice
     }
     let _ = writeln!(body, "\nThe whole walk: `codehealer audit show {}`", head.case.short());
     Notice {
-        key: key(head),
+        kind: match decision {
+            Decision::Open => NoticeKind::PullRequest,
+            Decision::Draft => NoticeKind::Draft,
+            Decision::Escalate => NoticeKind::Escalation,
+        },
         headline: redact(&format!("{}: {}", verb(decision), head.summary.headline)).into_owned(),
         body,
+        link: walk.pull_request.map(str::to_owned),
         for_senior: decision != Decision::Open,
+        earlier: walk.notice.map(str::to_owned),
+        ..empty(head, key(head))
+    }
+}
+
+fn empty(head: &RunHead, key: String) -> Notice {
+    Notice {
+        key,
+        kind: NoticeKind::Failure,
+        headline: String::new(),
+        body: String::new(),
+        repository: head.summary.repository.name.clone(),
+        link: head.summary.pull_request.clone(),
+        for_senior: true,
+        earlier: None,
+        since: head.detected_at,
     }
 }
 
@@ -86,7 +107,8 @@ pub fn of_failure(head: &RunHead, reason: &str) -> Notice {
     );
     // Beside the notice of a pull request that was made before.
     let key = format!("{}-failed", key(head));
-    Notice { key, headline: redact(&format!("Failed: {}", head.summary.headline)).into_owned(), body, for_senior: true }
+    let headline = redact(&format!("Failed: {}", head.summary.headline)).into_owned();
+    Notice { headline, body, ..empty(head, key) }
 }
 
 fn key(head: &RunHead) -> String {

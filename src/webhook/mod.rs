@@ -5,6 +5,6 @@ mod event;
 mod reception;
 mod signature;
 
-pub use event::{Event, EventError, PushEvent};
+pub use event::{CommentEvent, Event, EventError, Origin, PullRequestEvent, PushEvent};
 pub use reception::{Reception, Request, WatchList, Watched, receive};
 pub use signature::{SignatureError, WebhookSecrets, verify};

@@ -31,7 +31,8 @@ pub use read::MAX_BLOB;
 use self::failure::Failure;
 use crate::model::{BlobId, CommitId, RepoPath, Repository, RepositoryId};
 use crate::ports::{
-    BranchOutcome, BranchPlan, Changes, ErrorKind, File, Forge, PortError, PortResult, PullRequest, PullRequestPlan,
+    BranchOutcome, BranchPlan, Changes, Decoration, ErrorKind, File, Forge, Notice, Permission, PortError, PortResult,
+    PullRequest, PullRequestPlan,
 };
 
 /// Differing files and folders that one comparison may meet.
@@ -186,5 +187,53 @@ impl Forge for LocalForge {
         let (pulls, branch) = (self.pulls(repository), branch.to_owned());
         let attempted = format!("look for the pull request of {branch}");
         self.on(repository, attempted, move |repo| pull_request::find(repo, &pulls, &branch)).await
+    }
+
+    /// Clones are described by the configuration.
+    async fn repository(&self, _name: &str) -> PortResult<Option<Repository>> {
+        Ok(None)
+    }
+
+    async fn open_pull_requests(&self, repository: &Repository, prefix: &str) -> PortResult<Vec<PullRequest>> {
+        let (pulls, prefix) = (self.pulls(repository), prefix.to_owned());
+        self.on(repository, "list the open pull requests".to_owned(), move |repo| {
+            pull_request::open(repo, &pulls, &prefix)
+        })
+        .await
+    }
+
+    /// Pull requests on a laptop have no numbers.
+    async fn pull_request(&self, _repository: &Repository, _number: u64) -> PortResult<Option<PullRequest>> {
+        Ok(None)
+    }
+
+    /// A laptop knows neither labels nor reviewers.
+    async fn decorate(&self, _repository: &Repository, _number: u64, _with: &Decoration) -> PortResult<()> {
+        Ok(())
+    }
+
+    async fn ensure_comment(
+        &self,
+        _repository: &Repository,
+        _number: u64,
+        _key: &str,
+        _markdown: &str,
+    ) -> PortResult<String> {
+        Err(PortError::new("forge", "comment on a pull request of a local clone", ErrorKind::Missing))
+    }
+
+    async fn annotate(
+        &self,
+        _repository: &Repository,
+        _commit: &CommitId,
+        _key: &str,
+        _notice: &Notice,
+    ) -> PortResult<Option<String>> {
+        Ok(None)
+    }
+
+    /// Nobody gives orders through a clone: its owner has the command line.
+    async fn permission(&self, _repository: &Repository, _login: &str) -> PortResult<Permission> {
+        Ok(Permission::None)
     }
 }

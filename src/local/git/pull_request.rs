@@ -32,6 +32,15 @@ pub(super) fn find(repo: &Repository, pulls: &Folder, branch: &str) -> Result<Op
     pulls.load(branch)?.map(|record| current(repo, pulls, record)).transpose()
 }
 
+/// Those that wait for people, of branches that begin with `prefix`.
+pub(super) fn open(repo: &Repository, pulls: &Folder, prefix: &str) -> Result<Vec<PullRequest>, Failure> {
+    let mut found = Vec::new();
+    for branch in pulls.branches()?.into_iter().filter(|branch| branch.starts_with(prefix)) {
+        found.extend(find(repo, pulls, &branch)?.filter(|request| request.state == PullRequestState::Open));
+    }
+    Ok(found)
+}
+
 /// The last commit of the branch when its pull request was merged or closed.
 pub(super) fn ended(repo: &Repository, pulls: &Folder, branch: &str) -> Result<Option<CommitId>, Failure> {
     let Some(record) = pulls.load(branch)? else { return Ok(None) };
@@ -95,7 +104,7 @@ fn current(repo: &Repository, pulls: &Folder, record: Record) -> Result<PullRequ
         (None, false) => PullRequestState::Open,
     };
     let url = pulls.text_path(&seen.branch).display().to_string();
-    Ok(PullRequest { url, state, draft: seen.draft, merge_commit: seen.merged })
+    Ok(PullRequest { number: 0, url, branch: seen.branch, state, draft: seen.draft, merge_commit: seen.merged })
 }
 
 fn observed(repo: &Repository, mut record: Record) -> Result<Record, Failure> {

@@ -81,23 +81,30 @@ impl Folder {
         self.file(branch, "md")
     }
 
+    /// The branches of all records, in order.
+    pub fn branches(&self) -> Result<Vec<String>, Failure> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut branches = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                branches.extend(read(&path)?.map(|record| record.branch));
+            }
+        }
+        branches.sort();
+        Ok(branches)
+    }
+
     /// The record of a branch, if there is one.
     pub fn load(&self, branch: &str) -> Result<Option<Record>, Failure> {
         let path = self.file(branch, "json");
-        let bytes = match fs::metadata(&path) {
-            Ok(found) if found.len() > MAX_RECORD => return Err(unreadable(&path, "it is too large")),
-            Ok(_) => fs::read(&path)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let record: Record = serde_json::from_slice(&bytes).map_err(|error| unreadable(&path, &error.to_string()))?;
-        if record.version > VERSION {
-            return Err(unreadable(&path, "a newer version of codehealer wrote it: upgrade"));
+        match read(&path)? {
+            Some(record) if record.branch != branch => Err(unreadable(&path, "it belongs to another branch")),
+            other => Ok(other),
         }
-        if record.branch != branch {
-            return Err(unreadable(&path, "it belongs to another branch"));
-        }
-        Ok(Some(record))
     }
 
     /// Stores a new record; false when there is one already.
@@ -141,6 +148,20 @@ impl Folder {
     fn flush_names(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+}
+
+fn read(path: &Path) -> Result<Option<Record>, Failure> {
+    let bytes = match fs::metadata(path) {
+        Ok(found) if found.len() > MAX_RECORD => return Err(unreadable(path, "it is too large")),
+        Ok(_) => fs::read(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let record: Record = serde_json::from_slice(&bytes).map_err(|error| unreadable(path, &error.to_string()))?;
+    if record.version > VERSION {
+        return Err(unreadable(path, "a newer version of codehealer wrote it: upgrade"));
+    }
+    Ok(Some(record))
 }
 
 fn to_json(record: &Record) -> Result<Vec<u8>, Failure> {

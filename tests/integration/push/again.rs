@@ -234,7 +234,7 @@ async fn a_broken_configuration_is_told_once_and_mending_it_is_enough() {
 
     let still_broken = world.pushed("src/other.py", BAD).await;
     for _ in 0..5 {
-        world.process().worker.reconcile(&[(world.repository().id, DEVELOP.to_owned())]).await.unwrap();
+        world.process().worker.reconcile().await.unwrap();
         world.process().drain().await.unwrap();
         world.clock.advance(Duration::from_secs(600));
     }

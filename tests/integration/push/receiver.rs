@@ -41,7 +41,8 @@ struct Server {
 
 impl Server {
     async fn start(world: &World, secrets: &[&str]) -> Self {
-        let target = Watched { repository: world.repository().id, branches: vec![DEVELOP.to_owned()] };
+        let target =
+            Watched { repository: Some(world.repository().id), branches: vec![DEVELOP.to_owned()], installation: None };
         let secrets = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
         let receiver = Receiver {
             secrets: WebhookSecrets::new(secrets).unwrap(),

@@ -12,7 +12,7 @@ use codehealer::state::run::RunHead;
 
 use crate::support::faults::{Down, Fault};
 use crate::support::slack::Chat;
-use crate::support::world::{BAD, DEVELOP, ScriptedModel, UNKNOWN, World};
+use crate::support::world::{BAD, ScriptedModel, UNKNOWN, World};
 
 const FILE: &str = "src/tell.py";
 
@@ -117,7 +117,7 @@ async fn an_outage_of_hours_fails_nothing() {
         let down = Down::failing(port);
         for _ in 0..40 {
             let process = world.process_under(down.clone() as Arc<dyn Fault>);
-            let _ = process.worker.reconcile(&[(world.repository().id, DEVELOP.to_owned())]).await;
+            let _ = process.worker.reconcile().await;
             let _ = process.drain().await;
             world.clock.advance(Duration::from_secs(600));
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use codehealer::model::{BlobId, CommitId, FixId, Language, PastFix, RepoPath, Repository, Span, Thread};
 use codehealer::ports::{
-    BranchOutcome, BranchPlan, Changes, Completion, Embedder, File, FixMemory, FixQuery, Forge, Inbox, Model, Notice,
-    Notifier, PortResult, Prompt, PullRequest, PullRequestPlan, State, Taken, TeamKnowledge, TeamQuery,
+    BranchOutcome, BranchPlan, Changes, Completion, Decoration, Embedder, File, FixMemory, FixQuery, Forge, Inbox,
+    Model, Notice, Notifier, Permission, PortResult, Prompt, PullRequest, PullRequestPlan, State, Taken, TeamKnowledge,
+    TeamQuery,
 };
 use codehealer::state::{Item, Key, Page, Query, Transaction};
 
@@ -73,6 +74,50 @@ impl Forge for Under<dyn Forge> {
     ) -> PortResult<Option<PullRequest>> {
         let call = Call::read("forge", "find_pull_request");
         self.around(call, self.inner.find_pull_request(repository, branch, base)).await
+    }
+
+    async fn repository(&self, name: &str) -> PortResult<Option<Repository>> {
+        self.around(Call::read("forge", "repository"), self.inner.repository(name)).await
+    }
+
+    async fn open_pull_requests(&self, repository: &Repository, prefix: &str) -> PortResult<Vec<PullRequest>> {
+        let call = Call::read("forge", "open_pull_requests");
+        self.around(call, self.inner.open_pull_requests(repository, prefix)).await
+    }
+
+    async fn pull_request(&self, repository: &Repository, number: u64) -> PortResult<Option<PullRequest>> {
+        self.around(Call::read("forge", "pull_request"), self.inner.pull_request(repository, number)).await
+    }
+
+    async fn decorate(&self, repository: &Repository, number: u64, with: &Decoration) -> PortResult<()> {
+        let call = Call::write("forge", "decorate", number.to_string());
+        self.around(call, self.inner.decorate(repository, number, with)).await
+    }
+
+    async fn ensure_comment(
+        &self,
+        repository: &Repository,
+        number: u64,
+        key: &str,
+        markdown: &str,
+    ) -> PortResult<String> {
+        let call = Call::write("forge", "ensure_comment", key);
+        self.around(call, self.inner.ensure_comment(repository, number, key, markdown)).await
+    }
+
+    async fn annotate(
+        &self,
+        repository: &Repository,
+        commit: &CommitId,
+        key: &str,
+        notice: &Notice,
+    ) -> PortResult<Option<String>> {
+        let call = Call::write("forge", "annotate", key);
+        self.around(call, self.inner.annotate(repository, commit, key, notice)).await
+    }
+
+    async fn permission(&self, repository: &Repository, login: &str) -> PortResult<Permission> {
+        self.around(Call::read("forge", "permission"), self.inner.permission(repository, login)).await
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use codehealer::detect::{Detector, Limits, RuleSet};
-use codehealer::healer::{Healer, Policy, Ports, Worker, trail};
+use codehealer::healer::{Directory, Healer, Policy, Ports, Worker, trail};
 use codehealer::local::embedder::StructuralEmbedder;
 use codehealer::local::git::LocalForge;
 use codehealer::local::notifier::FileNotifier;
@@ -105,8 +105,7 @@ impl World {
     pub async fn new() -> Self {
         let world = Self::unseen();
         world.git.on("develop").file("README.md", "a shop\n").commit("begin");
-        let branches = [(world.repository().id, DEVELOP.to_owned())];
-        world.process().worker.reconcile(&branches).await.unwrap();
+        world.process().worker.reconcile().await.unwrap();
         world
     }
 
@@ -175,7 +174,7 @@ impl World {
         let name = format!("p{}", self.processes.fetch_add(1, Ordering::SeqCst));
         let healer = Healer::new(ports, detector(), self.policy.clone(), name);
         let inbox: Arc<dyn Inbox> = Under::new(inbox, &fault);
-        let repositories = BTreeMap::from([(self.repository().id, self.repository())]);
+        let repositories = Directory::of_clones([(self.repository(), vec![DEVELOP.to_owned()])]);
         Process { worker: Worker::new(healer, inbox, repositories) }
     }
 
@@ -191,6 +190,7 @@ impl World {
         let number = self.deliveries.fetch_add(1, Ordering::SeqCst);
         let task = Task::Push(PushTask {
             repository: self.repository().id,
+            name: self.repository().name,
             reference: DEVELOP.to_owned(),
             before: push.before.clone(),
             after: push.after.clone(),
@@ -213,7 +213,7 @@ impl World {
     pub async fn settle(&self) {
         for _ in 0..60 {
             let process = self.process();
-            process.worker.reconcile(&[(self.repository().id, DEVELOP.to_owned())]).await.unwrap();
+            process.worker.reconcile().await.unwrap();
             process.drain().await.unwrap();
             let depth = self.store.inbox().depth().await.unwrap();
             if depth.ready + depth.hidden == 0 && self.runs().await.iter().all(|run| run.due.is_none()) {
@@ -229,7 +229,7 @@ impl World {
         let quarter = Duration::from_secs(901);
         for _ in 0..time.as_secs() / quarter.as_secs() {
             let process = self.process();
-            process.worker.reconcile(&[(self.repository().id, DEVELOP.to_owned())]).await.unwrap();
+            process.worker.reconcile().await.unwrap();
             process.drain().await.unwrap();
             self.clock.advance(quarter);
         }

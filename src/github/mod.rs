@@ -1,0 +1,1 @@
+//! GitHub as the forge: reads through its API, writes only what cannot be found already.

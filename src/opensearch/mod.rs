@@ -1,0 +1,1 @@
+//! Past fixes in OpenSearch: exact look-ups by id, nearest neighbours by vector.
