@@ -243,6 +243,9 @@ pub trait Forge: Send + Sync {
     /// The pull request of this number, in whatever state.
     async fn pull_request(&self, repository: &Repository, number: u64) -> PortResult<Option<PullRequest>>;
 
+    /// Closes our own pull request without merging; one that people ended already stays as it is.
+    async fn close_pull_request(&self, repository: &Repository, number: u64) -> PortResult<()>;
+
     /// Adds labels and asks for reviews. Reviewers who cannot be asked are passed over.
     async fn decorate(&self, repository: &Repository, number: u64, with: &Decoration) -> PortResult<()>;
 

@@ -430,9 +430,9 @@ async fn a_closed_pull_request_cannot_be_closed_into_something_else() {
     world.git().merge(BRANCH, "main");
     let forge =
         codehealer::local::git::LocalForge::new(world.state_dir(), [(world.repository().id, world.git().git_dir())]);
-    let error = forge.close_pull_request(&world.repository(), BRANCH).await.unwrap_err();
+    let error = forge.close(&world.repository(), BRANCH).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
-    let error = forge.close_pull_request(&world.repository(), "codehealer/other-g1").await.unwrap_err();
+    let error = forge.close(&world.repository(), "codehealer/other-g1").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Missing);
 }
 

@@ -57,7 +57,7 @@ impl LocalForge {
     ///
     /// # Errors
     /// `Missing` when there is none, `Conflict` when it is merged already.
-    pub async fn close_pull_request(&self, repository: &Repository, branch: &str) -> PortResult<()> {
+    pub async fn close(&self, repository: &Repository, branch: &str) -> PortResult<()> {
         let pulls = self.pulls(repository);
         let branch = branch.to_owned();
         let attempted = format!("close the pull request of {branch}");
@@ -205,6 +205,10 @@ impl Forge for LocalForge {
     /// Pull requests on a laptop have no numbers.
     async fn pull_request(&self, _repository: &Repository, _number: u64) -> PortResult<Option<PullRequest>> {
         Ok(None)
+    }
+
+    async fn close_pull_request(&self, _repository: &Repository, _number: u64) -> PortResult<()> {
+        Err(PortError::new("forge", "close a pull request of a local clone by its number", ErrorKind::Missing))
     }
 
     /// A laptop knows neither labels nor reviewers.

@@ -61,7 +61,7 @@ impl World for Local {
     }
 
     async fn close(&self, branch: &str) {
-        self.forge.close_pull_request(&self.repository(), branch).await.unwrap();
+        self.forge.close(&self.repository(), branch).await.unwrap();
     }
 
     async fn merge(&self, branch: &str, base: &str) -> CommitId {

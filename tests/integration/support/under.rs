@@ -89,6 +89,11 @@ impl Forge for Under<dyn Forge> {
         self.around(Call::read("forge", "pull_request"), self.inner.pull_request(repository, number)).await
     }
 
+    async fn close_pull_request(&self, repository: &Repository, number: u64) -> PortResult<()> {
+        let call = Call::write("forge", "close_pull_request", number.to_string());
+        self.around(call, self.inner.close_pull_request(repository, number)).await
+    }
+
     async fn decorate(&self, repository: &Repository, number: u64, with: &Decoration) -> PortResult<()> {
         let call = Call::write("forge", "decorate", number.to_string());
         self.around(call, self.inner.decorate(repository, number, with)).await
