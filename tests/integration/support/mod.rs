@@ -5,6 +5,7 @@ pub mod faults;
 pub mod fixes;
 pub mod git;
 pub mod reference;
+pub mod servers;
 pub mod slack;
 mod under;
 pub mod world;
