@@ -49,7 +49,7 @@ impl Metrics {
                 c.files += *files as u64;
                 c.findings += *findings as u64;
             }
-            Observation::Healed { state, decision } => {
+            Observation::Healed { state, decision, .. } => {
                 let decision = decision.map_or_else(|| "none".to_owned(), |d| d.to_string());
                 let labels = format!("state=\"{}\",decision=\"{decision}\"", state.to_string().to_lowercase());
                 *c.runs.entry(labels).or_default() += 1;

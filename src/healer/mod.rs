@@ -33,7 +33,7 @@ pub use learn::{HistoricalChange, LearnReport};
 pub use policy::{Policy, PolicyError, RepositoryConfig};
 pub use reconcile::Reconciled;
 pub use scan::{ScanReport, ScanRequest};
-pub use worker::{Observation, Observer, Worker};
+pub use worker::{Observation, Observer, Settled, Worker};
 
 /// The services a healer works through. Sources that the operator did not configure are `None`.
 #[derive(Clone)]

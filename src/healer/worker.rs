@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::heal::error_chain;
 use super::{Directory, HealError, Healer, ScanReport, ScanRequest, trail};
 use crate::detect::redact::redact;
@@ -41,12 +43,27 @@ pub enum Observation {
     Healed {
         state: RunState,
         decision: Option<Decision>,
+        /// Work spent on it this time, milliseconds.
+        millis: u64,
+        input_tokens: u64,
+        output_tokens: u64,
     },
     /// A task ended.
     Done,
     /// A task failed for now.
     Retried,
     /// A task cannot be worked on.
+    PutAside,
+}
+
+/// What became of a task that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It was worked on and is removed from the inbox.
+    Done,
+    /// It will be taken again later.
+    GivenBack,
+    /// It cannot be worked on and lies with its reason where people look.
     PutAside,
 }
 
@@ -93,43 +110,51 @@ impl Worker {
         Ok(limit)
     }
 
-    async fn settle(&self, taken: &Taken) -> PortResult<()> {
+    /// Works on a task that was taken, then removes it from the inbox, gives it back, or puts it aside.
+    ///
+    /// # Errors
+    /// When the inbox cannot be told; the task is seen again then, which is harmless.
+    pub async fn settle(&self, taken: &Taken) -> PortResult<Settled> {
         let task: Task = match serde_json::from_str(&taken.body) {
             Ok(task) => task,
-            Err(error) => return self.inbox.bury(&taken.receipt, &format!("not a task of ours: {error}")).await,
+            Err(error) => return self.put_aside(taken, &format!("not a task of ours: {error}")).await,
         };
         // A run counts those who died at it by itself.
         if taken.attempts > MAX_ATTEMPTS && !matches!(task, Task::Heal { .. }) {
-            (self.observer)(&Observation::PutAside);
             let reason = format!("{MAX_ATTEMPTS} workers took it and none came back");
-            return self.inbox.bury(&taken.receipt, &reason).await;
+            return self.put_aside(taken, &reason).await;
         }
         match self.handle_held(taken, &task).await {
             Ok(None) => {
                 (self.observer)(&Observation::Done);
-                self.inbox.done(&taken.receipt).await
+                self.inbox.done(&taken.receipt).await.map(|()| Settled::Done)
             }
-            Ok(Some(delay)) => self.inbox.retry(&taken.receipt, delay).await,
+            Ok(Some(delay)) => self.inbox.retry(&taken.receipt, delay).await.map(|()| Settled::GivenBack),
             Err(error) if error.is_transient() && taken.attempts < MAX_ATTEMPTS => {
                 let why = redact(&error_chain(&error)).into_owned();
                 tracing::warn!(attempt = taken.attempts, error = why, "a task is tried again later");
                 (self.observer)(&Observation::Retried);
-                self.inbox.retry(&taken.receipt, pause(&error, taken.attempts)).await
+                let pause = pause(&error, taken.attempts);
+                self.inbox.retry(&taken.receipt, pause).await.map(|()| Settled::GivenBack)
             }
             // The index of due work brings an unfinished run back.
             Err(error) if error.is_transient() && matches!(task, Task::Heal { .. }) => {
                 let why = redact(&error_chain(&error)).into_owned();
                 tracing::warn!(attempt = taken.attempts, error = why, "a run waits until it is due");
                 (self.observer)(&Observation::Retried);
-                self.inbox.done(&taken.receipt).await
+                self.inbox.done(&taken.receipt).await.map(|()| Settled::Done)
             }
             Err(error) => {
                 let why = redact(&error_chain(&error)).into_owned();
                 tracing::error!(attempt = taken.attempts, error = why, "a task is put aside");
-                (self.observer)(&Observation::PutAside);
-                self.inbox.bury(&taken.receipt, &why).await
+                self.put_aside(taken, &why).await
             }
         }
+    }
+
+    async fn put_aside(&self, taken: &Taken, reason: &str) -> PortResult<Settled> {
+        (self.observer)(&Observation::PutAside);
+        self.inbox.bury(&taken.receipt, reason).await.map(|()| Settled::PutAside)
     }
 
     /// Works on a task and keeps it hidden from others meanwhile. When this worker dies it is soon seen again.
@@ -152,7 +177,7 @@ impl Worker {
     /// Works on a task so that a panic ends only this task.
     async fn handle_apart(&self, task: &Task) -> Result<Option<Duration>, HealError> {
         let (worker, task) = (self.clone(), task.clone());
-        let handle = tokio::spawn(async move { worker.handle(&task).await });
+        let handle = tokio::spawn(async move { worker.handle(&task).await }.in_current_span());
         handle.await.unwrap_or_else(|panic| Err(HealError::Panicked(panic.to_string())))
     }
 
@@ -196,7 +221,14 @@ impl Worker {
             None => healer.clone(),
         };
         let report = healer.heal(case, generation, &|_| {}).await?;
-        (self.observer)(&Observation::Healed { state: report.state, decision: report.summary.decision });
+        let (before, after) = (&head.summary, &report.summary);
+        (self.observer)(&Observation::Healed {
+            state: report.state,
+            decision: after.decision,
+            millis: after.execution_ms.saturating_sub(before.execution_ms),
+            input_tokens: after.input_tokens.saturating_sub(before.input_tokens),
+            output_tokens: after.output_tokens.saturating_sub(before.output_tokens),
+        });
         let now = healer.ports.clock.now();
         let wait = |until: u64| Duration::from_millis(until.saturating_sub(now) + 1);
         if let Some(until) = report.busy_until {
