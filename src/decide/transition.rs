@@ -26,7 +26,8 @@ pub fn after(state: Option<RunState>, event: &EventKind) -> Result<RunState, Ill
     let next = match (state, event) {
         (S::Detected, E::Consulted(_) | E::Judged { .. } | E::Redriven { .. }) => S::Detected,
         (S::Detected, E::Decided(_)) => S::Decided,
-        (S::Detected, E::Deferred { .. }) => S::Deferred,
+        // Before its decision for want of a source; after it, because of a limit on what people get to see.
+        (S::Detected | S::Decided, E::Deferred { .. }) => S::Deferred,
         (S::Deferred, E::Redriven { .. }) => S::Detected,
         (S::Decided, E::BranchRefused { .. }) => S::Decided,
         (S::Decided, E::Branched { .. }) => S::Branched,
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn nothing_is_proposed_before_its_branch_exists() {
-        let proposed = EventKind::Proposed { url: String::new(), draft: false, adopted: false };
+        let proposed = EventKind::Proposed { url: String::new(), number: 0, draft: false, adopted: false };
         assert!(after(Some(RunState::Decided), &proposed).is_err());
         assert_eq!(after(Some(RunState::Branched), &proposed), Ok(RunState::Proposed));
     }

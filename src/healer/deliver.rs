@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::heal::replay;
+use super::heal::{error_chain, replay};
 use super::lease::Leased;
 use super::{HealError, Healer};
 use crate::decide::Walk;
+use crate::detect::redact::redact;
 use crate::fix::edit;
 use crate::model::{CommitId, Decided, Decision, Edit, EventKind, RepoPath};
-use crate::ports::{BranchOutcome, BranchPlan, ErrorKind, Notice, PortError, PullRequestPlan};
+use crate::ports::{BranchOutcome, BranchPlan, Decoration, ErrorKind, Notice, PortError, PortResult, PullRequestPlan};
 use crate::report::{notice, pull_request};
 use crate::state::Write;
 use crate::state::run::{FindingRecord, FindingStatus};
@@ -25,6 +26,9 @@ impl Healer {
         let Some(decided) = walk.decided else { return Err(missing("the decision").into()) };
         if let Some(reason) = self.moved_on(leased, &walk).await? {
             return Ok(EventKind::Superseded { reason });
+        }
+        if let Some(wait) = self.over_caps(leased).await? {
+            return Ok(EventKind::Deferred { reason: wait.reason, until: wait.until });
         }
         let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
         let files = changes.iter().map(|(path, (_, after))| (path.clone(), after.clone().into_bytes())).collect();
@@ -106,8 +110,9 @@ impl Healer {
             body: pull_request::body(&leased.head, &walk, decided, &changes),
             draft,
         };
+        self.our_turn(&summary.repository).await?;
         let (request, new) = self.ports.forge.ensure_pull_request(&summary.repository, &plan).await?;
-        Ok(EventKind::Proposed { url: request.url, draft: request.draft, adopted: !new })
+        Ok(EventKind::Proposed { url: request.url, number: request.number, draft: request.draft, adopted: !new })
     }
 
     /// Tells people, once.
@@ -117,7 +122,33 @@ impl Healer {
         let changes = self.file_changes(leased, walk.commit, edits).await?;
         let notice = notice::of_walk(&leased.head, &walk, &changes);
         let reference = self.ports.notifier.ensure_notice(&notice).await?;
+        if walk.branch_refused.is_some() {
+            self.annotate(leased, &walk, &notice).await?;
+        }
         Ok(EventKind::Notified { reference })
+    }
+
+    /// Says at the commit what could not become a pull request, where the forge has a place for it.
+    async fn annotate(&self, leased: &Leased, walk: &Walk<'_>, notice: &Notice) -> Result<(), HealError> {
+        let repository = &leased.head.summary.repository;
+        self.our_turn(repository).await?;
+        optional("a note at the commit", self.ports.forge.annotate(repository, walk.commit, &notice.key, notice).await)
+    }
+
+    /// Labels the pull request and asks people to review it, after they were told of it.
+    pub(super) async fn decorate(&self, leased: &Leased) -> Result<(), HealError> {
+        let repository = &leased.head.summary.repository;
+        let number = leased.events.iter().rev().find_map(|e| match &e.kind {
+            EventKind::Proposed { number, adopted: false, .. } => Some(*number),
+            _ => None,
+        });
+        let Some(number) = number.filter(|number| *number > 0) else { return Ok(()) };
+        let with = Decoration { labels: self.policy.labels.clone(), reviewers: self.policy.reviewers.clone() };
+        if with == Decoration::default() {
+            return Ok(());
+        }
+        self.our_turn(repository).await?;
+        optional("labels and reviewers", self.ports.forge.decorate(repository, number, &with).await)
     }
 
     /// Tells a senior that a run failed.
@@ -170,6 +201,19 @@ impl Healer {
 /// A branch's name without `refs/heads/`; a commit id as it is.
 pub(super) fn short(reference: &str) -> &str {
     reference.strip_prefix("refs/heads/").unwrap_or(reference)
+}
+
+/// What would be good to have: tried again while that may help, else done without.
+fn optional<T>(what: &str, outcome: PortResult<T>) -> Result<(), HealError> {
+    match outcome.map_err(HealError::Port) {
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => {
+            let why = redact(&error_chain(&error)).into_owned();
+            tracing::warn!(error = why, "done without {what}");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 fn missing(what: &str) -> PortError {

@@ -26,6 +26,9 @@ pub enum HealError {
     /// Another worker took over; its work stands and ours is dropped.
     #[error("case {0} was taken over by another worker")]
     TakenOver(CaseId),
+    /// The deadline is near; what was recorded stays, and the rest is done next time.
+    #[error("there is no time left for the next step")]
+    OutOfTime,
 }
 
 impl HealError {
@@ -36,7 +39,7 @@ impl HealError {
             Self::Port(error) => {
                 matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_) | ErrorKind::Conflict)
             }
-            Self::TakenOver(_) => true,
+            Self::TakenOver(_) | Self::OutOfTime => true,
             _ => false,
         }
     }

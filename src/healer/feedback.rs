@@ -1,15 +1,17 @@
 //! What people did with our proposals: merged, closed, ignored. It changes memory, suppressions and the case's outcome.
 
 use super::deliver::short;
-use super::heal::replay;
+use super::heal::{error_chain, replay};
 use super::lease::{LeaseOutcome, Leased};
 use super::{HealError, Healer, trail};
 use crate::decide::Walk;
+use crate::detect::redact::redact;
 use crate::model::{
     CaseId, CaseOutcome, CommitId, Decided, EventKind, Feedback, Fingerprint, Generation, Provenance, Repository,
     RunState, TrackRecord,
 };
 use crate::ports::{PullRequest, PullRequestState};
+use crate::report::notice;
 use crate::state::Write;
 use crate::state::run::{self, FindingRecord, FindingStatus, RunHead};
 
@@ -47,7 +49,30 @@ impl Healer {
             _ => self.closed(&mut leased).await,
         };
         self.release(&leased, None).await?;
-        outcome.map(|()| true)
+        outcome?;
+        self.bring_notice_up_to_date(&leased).await;
+        Ok(true)
+    }
+
+    /// Says in the notice what became of the proposal. Nobody waits for it, so a failure is only logged.
+    async fn bring_notice_up_to_date(&self, leased: &Leased) {
+        let told = async {
+            let walk = replay(leased)?;
+            let feedback = leased.events.iter().rev().find_map(|e| match &e.kind {
+                EventKind::Feedback(feedback) => Some(feedback),
+                _ => None,
+            });
+            let (Some(feedback), true) = (feedback, walk.notice.is_some()) else { return Ok(()) };
+            let edits = walk.decided.map(|d| d.edits.as_slice()).unwrap_or_default();
+            let changes = self.file_changes(leased, walk.commit, edits).await?;
+            let notice = notice::of_judged(&leased.head, &walk, &changes, feedback);
+            self.ports.notifier.ensure_notice(&notice).await?;
+            Ok::<(), HealError>(())
+        };
+        if let Err(error) = told.await {
+            let why = redact(&error_chain(&error)).into_owned();
+            tracing::warn!(case = leased.head.case.short(), error = why, "the notice was not brought up to date");
+        }
     }
 
     /// Merged: the fix, as people merged it, becomes trusted memory.
@@ -162,6 +187,9 @@ impl Healer {
         reason: &str,
     ) -> Result<usize, HealError> {
         let wanted = |f: &Fingerprint| finding.is_none_or(|wanted| wanted == f);
+        if let Some(done) = self.ignored_already(leased, wanted).await? {
+            return Ok(done);
+        }
         let records = self.records(leased, wanted, FindingStatus::Suppressed, Some(format!("{reason} ({by})")))?;
         let mut writes = Self::finding_writes(&leased.head.case.clone(), &records);
         let kind = if matches!(leased.head.state, RunState::Detected | RunState::Decided | RunState::Deferred) {
@@ -174,6 +202,21 @@ impl Healer {
         };
         self.append_with(leased, kind, writes).await?;
         Ok(records.len())
+    }
+
+    /// The number of wanted findings when all of them are ignored: asked twice, it is on record once.
+    async fn ignored_already(
+        &self,
+        leased: &Leased,
+        wanted: impl Fn(&Fingerprint) -> bool,
+    ) -> Result<Option<usize>, HealError> {
+        let walk = replay(leased)?;
+        let known = trail::findings(&*self.ports.state, &leased.head.case).await?;
+        let ignored = |f: &&Fingerprint| {
+            known.iter().any(|record| record.fingerprint == **f && record.status == FindingStatus::Suppressed)
+        };
+        let asked: Vec<&Fingerprint> = walk.findings.iter().map(|f| &f.fingerprint).filter(|f| wanted(f)).collect();
+        Ok((!asked.is_empty() && asked.iter().all(ignored)).then_some(asked.len()))
     }
 
     fn let_rest_wait(&self, leased: &Leased, rest: impl Fn(&Fingerprint) -> bool) -> Result<Vec<Write>, HealError> {

@@ -1,5 +1,7 @@
 //! Healing one case: take its lease, replay, do the next step, record it, until nothing remains.
 
+use std::time::Duration;
+
 use super::lease::{LeaseOutcome, Leased};
 use super::{HealError, Healer, trail};
 use crate::decide::{DEFER_AT_MOST_MS, Step, Walk};
@@ -7,6 +9,9 @@ use crate::detect::redact::redact;
 use crate::fix::diff;
 use crate::model::{CaseId, Decided, EventKind, Generation, RepoPath, RunState, Source, UnixMillis};
 use crate::state::run::{RunHead, Summary};
+
+/// What is kept of the time before a deadline to save the state of the work.
+const RESERVE: Duration = Duration::from_secs(6);
 
 /// How a run stands after it was worked on.
 #[derive(Debug, Clone)]
@@ -59,7 +64,8 @@ impl Healer {
             (Ok(()), RunState::Superseded) => self.judge_anew(&leased).await,
             _ => Ok(None),
         };
-        let due = if anew.is_ok() { self.due(&leased) } else { Some(self.ports.clock.now()) };
+        let at_once = anew.is_err() || matches!(outcome, Err(HealError::OutOfTime));
+        let due = if at_once { Some(self.ports.clock.now()) } else { self.due(&leased) };
         self.release(&leased, due).await?;
         outcome?;
         let diff = self.diff(&leased).await?;
@@ -81,7 +87,7 @@ impl Healer {
                 self.still_ours(leased).await?;
             }
             self.take_step(leased, &step).await?;
-            if step == Step::Defer {
+            if leased.head.state == RunState::Deferred {
                 return Ok(());
             }
         }
@@ -93,9 +99,18 @@ impl Healer {
         let kind = tokio::select! {
             done = self.perform(leased, step) => done?,
             lost = self.keep_alive(&leased.head) => return Err(lost),
+            () = self.time_runs_out() => return Err(HealError::OutOfTime),
         };
         let further = self.finding_updates(leased, &kind)?;
         self.append_with(leased, kind, further).await
+    }
+
+    /// Ends when so little time is left that what is under way has to be laid down. A step that was broken off is taken again:
+    /// each can be done twice.
+    pub(super) async fn time_runs_out(&self) {
+        let Some(deadline) = self.deadline else { return std::future::pending().await };
+        let left = deadline.saturating_sub(self.ports.clock.now()).saturating_sub(trail::millis(RESERVE));
+        tokio::time::sleep(Duration::from_millis(left)).await;
     }
 
     /// Prolongs the lease again and again. Ends only when it is lost.
@@ -177,7 +192,7 @@ impl Healer {
     fn is_final(&self, leased: &Leased, error: &HealError) -> bool {
         let told = matches!(leased.head.state, RunState::Notifying | RunState::Notified);
         match error {
-            HealError::TakenOver(_) | HealError::Replay { .. } => false,
+            HealError::TakenOver(_) | HealError::OutOfTime | HealError::Replay { .. } => false,
             error if error.is_transient() => {
                 !told && self.ports.clock.now() >= leased.head.updated_at.saturating_add(DEFER_AT_MOST_MS)
             }

@@ -23,6 +23,7 @@ pub(super) struct Texts<'a> {
 impl Healer {
     /// Remembers what was proposed, without weight until people have judged it.
     pub(super) async fn remember_proposal(&self, leased: &Leased) -> Result<EventKind, HealError> {
+        self.decorate(leased).await?;
         let walk = replay(leased)?;
         let nothing = |detail: &str| EventKind::Learned { fix: None, detail: detail.to_owned() };
         let Some(decided) = walk.decided.filter(|d| d.decision != Decision::Escalate) else {

@@ -179,7 +179,7 @@ pub(super) fn summarise(head: &mut RunHead, kind: &EventKind) {
         EventKind::Feedback(feedback) => {
             summary.outcome = match feedback {
                 Feedback::Merged { .. } => CaseOutcome::Merged,
-                Feedback::Closed => CaseOutcome::Closed,
+                Feedback::Closed | Feedback::Retried { .. } => CaseOutcome::Closed,
                 Feedback::Reverted { .. } => summary.outcome,
                 Feedback::Ignored { .. } => CaseOutcome::Suppressed,
             };

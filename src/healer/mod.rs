@@ -5,6 +5,7 @@
 
 mod again;
 pub mod audit;
+mod command;
 mod consult;
 mod deliver;
 mod directory;
@@ -12,9 +13,11 @@ mod error;
 mod feedback;
 mod heal;
 mod judge;
+mod later;
 mod learn;
 mod lease;
 mod policy;
+mod quota;
 mod reconcile;
 mod scan;
 pub mod trail;
@@ -24,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::detect::Detector;
+use crate::model::UnixMillis;
 use crate::ports::{Clock, Embedder, ExternalScanner, FixMemory, Forge, Model, Notifier, State, TeamKnowledge};
 
 pub use directory::Directory;
@@ -31,6 +35,7 @@ pub use error::HealError;
 pub use heal::{CaseReport, Progress};
 pub use learn::{HistoricalChange, LearnReport};
 pub use policy::{Policy, PolicyError, RepositoryConfig};
+pub use quota::{BreakerPolicy, Caps};
 pub use reconcile::Reconciled;
 pub use scan::{ScanReport, ScanRequest};
 pub use worker::{Observation, Observer, Settled, Worker};
@@ -60,12 +65,14 @@ pub struct Healer {
     leases: Arc<AtomicU64>,
     /// Stops each run before its first effect outside of the store.
     preview: bool,
+    /// Work has to be laid down, its state saved, by this time.
+    deadline: Option<UnixMillis>,
 }
 
 impl Healer {
     #[must_use]
     pub fn new(ports: Ports, detector: Arc<Detector>, policy: Policy, worker: String) -> Self {
-        Self { ports, detector, policy, worker, leases: Arc::default(), preview: false }
+        Self { ports, detector, policy, worker, leases: Arc::default(), preview: false, deadline: None }
     }
 
     #[must_use]
@@ -80,6 +87,12 @@ impl Healer {
 
     fn next_owner(&self) -> String {
         format!("{}#{}", self.worker, self.leases.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A healer that lays its work down in time, its state saved, to go on when it is asked again.
+    #[must_use]
+    pub fn until(self, deadline: UnixMillis) -> Self {
+        Self { deadline: Some(deadline), ..self }
     }
 
     /// A healer that decides but delivers nothing.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use globset::{GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use super::{HealError, Healer};
+use super::{BreakerPolicy, Caps, HealError, Healer};
 use crate::fix::verify::Limits;
 use crate::model::{CommitId, Confidence, RepoPath, Repository, Thresholds};
 
@@ -26,6 +26,13 @@ pub struct Policy {
     pub defer: Duration,
     /// One model call may take this long.
     pub model_timeout: Duration,
+    /// Bounds on what people get to see of us; `None` on a laptop, where nobody else is bothered.
+    pub caps: Option<Caps>,
+    pub breaker: BreakerPolicy,
+    /// Who is asked to review where the repository names no owners: logins, or teams as `organisation/team`.
+    pub reviewers: Vec<String>,
+    /// Labels of our pull requests.
+    pub labels: Vec<String>,
     /// Globs of paths that are never looked at.
     pub ignore_paths: Vec<String>,
     /// Rules that are not applied.
@@ -41,6 +48,10 @@ impl Default for Policy {
             max_attempts: 5,
             defer: Duration::from_secs(15 * 60),
             model_timeout: Duration::from_secs(60),
+            caps: None,
+            breaker: BreakerPolicy::default(),
+            reviewers: Vec::new(),
+            labels: Vec::new(),
             ignore_paths: Vec::new(),
             ignore_rules: BTreeSet::new(),
         }
@@ -91,6 +102,12 @@ pub struct RepositoryThresholds {
 #[serde(deny_unknown_fields, default)]
 pub struct RepositoryLimits {
     pub changed_lines: Option<usize>,
+    /// Pull requests opened in an hour.
+    pub pull_requests_per_hour: Option<u64>,
+    /// Pull requests open at a time.
+    pub open_pull_requests: Option<usize>,
+    /// Cases of one push that are healed at once.
+    pub cases_a_push: Option<usize>,
 }
 
 impl Policy {
@@ -107,12 +124,12 @@ impl Policy {
         let thresholds = &mut policy.thresholds;
         raise("thresholds.open", &mut thresholds.open, config.thresholds.open)?;
         raise("thresholds.draft", &mut thresholds.draft, config.thresholds.draft)?;
-        if let Some(lines) = config.limits.changed_lines {
-            if lines > policy.limits.changed_lines {
-                let (from, to) = (policy.limits.changed_lines.to_string(), lines.to_string());
-                return Err(PolicyError::Loosens { what: "limits.changed_lines", from, to });
-            }
-            policy.limits.changed_lines = lines;
+        let limits = &config.limits;
+        lower("limits.changed_lines", &mut policy.limits.changed_lines, limits.changed_lines)?;
+        if let Some(caps) = &mut policy.caps {
+            lower("limits.pull_requests_per_hour", &mut caps.per_hour, limits.pull_requests_per_hour)?;
+            lower("limits.open_pull_requests", &mut caps.open, limits.open_pull_requests)?;
+            lower("limits.cases_a_push", &mut caps.cases_a_push, limits.cases_a_push)?;
         }
         Ok(policy)
     }
@@ -133,6 +150,19 @@ fn raise(what: &'static str, threshold: &mut Confidence, to: Option<u8>) -> Resu
         return Err(PolicyError::Loosens { what, from: threshold.to_string(), to: to.to_string() });
     }
     *threshold = wanted;
+    Ok(())
+}
+
+fn lower<T: Copy + PartialOrd + std::fmt::Display>(
+    what: &'static str,
+    limit: &mut T,
+    to: Option<T>,
+) -> Result<(), PolicyError> {
+    let Some(to) = to else { return Ok(()) };
+    if to > *limit {
+        return Err(PolicyError::Loosens { what, from: limit.to_string(), to: to.to_string() });
+    }
+    *limit = to;
     Ok(())
 }
 

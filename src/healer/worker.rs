@@ -9,11 +9,12 @@ use super::heal::error_chain;
 use super::{Directory, HealError, Healer, ScanReport, ScanRequest, trail};
 use crate::detect::redact::redact;
 use crate::model::{
-    CaseId, CommitId, Decision, EventKind, Generation, PushTask, Repository, RepositoryId, RunState, Task,
+    CaseId, Command, CommandTask, CommitId, Decision, EventKind, Generation, PushTask, Repository, RepositoryId,
+    RunState, Task,
 };
 use crate::ports::{ErrorKind, Inbox, PortError, PortResult, Taken};
 use crate::state::chain::{PushEvent, PushEventKind, PushHead, seal_push};
-use crate::state::run::fields;
+use crate::state::run::{RunHead, fields};
 use crate::state::{Condition, Item, Key, QueryOf, Transaction, Write, keys};
 
 /// A task that was taken this often without success is put aside.
@@ -190,12 +191,44 @@ impl Worker {
             Task::Push(push) => self.push_audited(push).await.map(|()| None),
             Task::Heal { case, generation } => self.heal(case, *generation).await,
             Task::FollowUp { repository, name } => match self.repository(repository, name).await? {
-                Some(repository) => self.follow_up(&repository).await.map(|()| None),
+                Some(repository) => self.minding(&repository, self.follow_up(&repository)).await.map(|()| None),
                 None => Ok(None),
             },
-            Task::Command(_) => Ok(None),
+            Task::Command(command) => match self.repository(&command.repository, &command.name).await? {
+                Some(repository) => self.minding(&repository, self.obey(command, &repository)).await.map(|()| None),
+                None => Ok(None),
+            },
             Task::Reconcile => self.reconcile().await.map(|()| None),
         }
+    }
+
+    async fn obey(&self, command: &CommandTask, repository: &Repository) -> Result<(), HealError> {
+        let runs = self.healer.obey(command, repository).await?;
+        self.enqueue(&runs).await?;
+        // What was pushed while it was paused.
+        if Command::parse(&command.text) == Command::Resume {
+            self.put(&Task::Reconcile, Some("reconcile")).await?;
+        }
+        Ok(())
+    }
+
+    /// Works in a repository unless its forge asked to be left alone, and remembers for all workers when it does.
+    async fn minding<T>(
+        &self,
+        repository: &Repository,
+        work: impl Future<Output = Result<T, HealError>>,
+    ) -> Result<T, HealError> {
+        if self.healer.policy.caps.is_none() {
+            return work.await;
+        }
+        if let Some(wait) = self.healer.held_back(repository).await? {
+            return Err(PortError::new("forge", "work: it asked to be left alone", ErrorKind::Throttled(wait)).into());
+        }
+        let outcome = work.await;
+        if let Err(HealError::Port(PortError { port: "forge", kind: ErrorKind::Throttled(wait), .. })) = &outcome {
+            self.healer.hold_back(repository, *wait).await?;
+        }
+        outcome
     }
 
     async fn heal(&self, case: &CaseId, generation: Generation) -> Result<Option<Duration>, HealError> {
@@ -206,6 +239,21 @@ impl Worker {
         if head.state == RunState::Deferred && head.due > Some(healer.ports.clock.now()) {
             return Ok(None);
         }
+        let repository = head.summary.repository.clone();
+        if let Some(pause) = healer.paused(&repository.id).await? {
+            tracing::info!(
+                case = case.short(),
+                by = pause.by,
+                "the repository is paused; the run waits until it is resumed"
+            );
+            return Ok(None);
+        }
+        self.minding(&repository, self.heal_run(&head)).await
+    }
+
+    async fn heal_run(&self, head: &RunHead) -> Result<Option<Duration>, HealError> {
+        let healer = &self.healer;
+        let (case, generation) = (&head.case, head.generation);
         let events = trail::events(&*healer.ports.state, case, generation).await?;
         let commit = events.iter().find_map(|e| match &e.kind {
             EventKind::Detected { commit, .. } => Some(commit.clone()),
@@ -243,13 +291,25 @@ impl Worker {
 
     /// A push that can never be scanned is refused, with the reason in its trail.
     async fn push_audited(&self, push: &PushTask) -> Result<(), HealError> {
-        match self.push(push).await {
+        if let Some(pause) = self.healer.paused(&push.repository).await? {
+            let reason =
+                format!("{} paused this repository; what was pushed is looked at when it is resumed", pause.by);
+            return self.record_push(push, PushEventKind::Refused { reason }).await;
+        }
+        match self.push_in_time(push).await {
             Err(error) if !error.is_transient() => {
                 let reason = redact(&error_chain(&error)).into_owned();
                 self.record_push(push, PushEventKind::Refused { reason }).await?;
                 Err(error)
             }
             other => other,
+        }
+    }
+
+    async fn push_in_time(&self, push: &PushTask) -> Result<(), HealError> {
+        tokio::select! {
+            done = self.push(push) => done,
+            () = self.healer.time_runs_out() => Err(HealError::OutOfTime),
         }
     }
 
@@ -260,7 +320,10 @@ impl Worker {
             let reason = format!("{} is not watched under this name, or cannot be seen", push.name);
             return self.record_push(push, PushEventKind::Refused { reason }).await;
         };
-        let repository = &repository;
+        self.minding(&repository, self.push_to(push, &repository)).await
+    }
+
+    async fn push_to(&self, push: &PushTask, repository: &Repository) -> Result<(), HealError> {
         if push.delivery != RECONCILED {
             self.record_push(push, received(push)).await?;
         }
@@ -330,7 +393,10 @@ impl Worker {
             external: Vec::new(),
         };
         let report = healer.scan(&request).await?;
-        self.enqueue(&report.runs).await?;
+        let at_once = healer.policy.caps.map_or(usize::MAX, |caps| caps.cases_a_push).min(report.runs.len());
+        let (now, later) = report.runs.split_at(at_once);
+        self.enqueue(now).await?;
+        healer.postpone(&request.repository, (&push.reference, &push.after), later).await?;
         (self.observer)(&Observation::Scanned { files: report.files, findings: report.findings.len() });
         Ok(report)
     }
@@ -376,11 +442,17 @@ impl Worker {
             tracing::warn!(repository = name, "a watched repository does not exist, or we may not see it");
             return Ok(());
         };
-        let mut outcome = Ok(());
-        for reference in references {
-            outcome = outcome.and(self.catch_up(&repository, reference).await);
+        if self.healer.paused(&repository.id).await?.is_some() {
+            return Ok(());
         }
-        outcome.and(self.follow_up(&repository).await)
+        let work = async {
+            let mut outcome = Ok(());
+            for reference in references {
+                outcome = outcome.and(self.catch_up(&repository, reference).await);
+            }
+            outcome.and(self.follow_up(&repository).await)
+        };
+        self.minding(&repository, work).await
     }
 
     /// Takes in what people did, and opens runs for findings that waited for it.
@@ -411,7 +483,7 @@ impl Worker {
             body_sha: String::new(),
             pusher: None,
         };
-        self.push(&push).await
+        self.push_to(&push, repository).await
     }
 
     /// Adds an event to the chain of a push. Two workers on the same push take turns.

@@ -54,6 +54,9 @@ pub enum EventKind {
     },
     Proposed {
         url: String,
+        /// The forge's number; 0 on a laptop.
+        #[serde(default)]
+        number: u64,
         draft: bool,
         adopted: bool,
     },
@@ -180,10 +183,22 @@ pub struct UnhealedFinding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "feedback", rename_all = "snake_case")]
 pub enum Feedback {
-    Merged { commit: CommitId, amended: bool },
+    Merged {
+        commit: CommitId,
+        amended: bool,
+    },
     Closed,
-    Reverted { commit: CommitId },
-    Ignored { by: String, reason: String },
+    Reverted {
+        commit: CommitId,
+    },
+    Ignored {
+        by: String,
+        reason: String,
+    },
+    /// A person asked for another attempt: the proposal was taken back, which says nothing about the edit.
+    Retried {
+        by: String,
+    },
 }
 
 impl Consultation {

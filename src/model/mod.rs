@@ -2,6 +2,7 @@
 
 mod audit;
 mod case;
+mod command;
 mod confidence;
 mod exchange;
 mod finding;
@@ -18,6 +19,7 @@ pub use audit::{
     AuditEvent, CandidateJudged, ConsultOutcome, Consultation, Decided, EventKind, Feedback, UnhealedFinding,
 };
 pub use case::{CaseId, CaseOutcome, Generation, RunState};
+pub use command::Command;
 pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
 pub use exchange::{Completion, Notice, NoticeKind, Prompt};
 pub use finding::{Finding, Fingerprint, Position, Span};

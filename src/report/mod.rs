@@ -6,6 +6,7 @@ pub mod markdown;
 pub mod notice;
 pub mod pattern;
 pub mod pull_request;
+pub mod reply;
 pub mod sarif;
 pub mod stats;
 pub mod table;

@@ -7,7 +7,7 @@ use super::pull_request::{FileChanges, sources};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::fix::diff;
-use crate::model::{Decision, Notice, NoticeKind, Verdict};
+use crate::model::{Decision, Feedback, Notice, NoticeKind, Verdict};
 use crate::state::run::RunHead;
 
 const DIFF_LIMIT: usize = 6_000;
@@ -49,6 +49,21 @@ pub fn of_walk(head: &RunHead, walk: &Walk<'_>, changes: &FileChanges) -> Notice
         earlier: walk.notice.map(str::to_owned),
         ..empty(head, key(head))
     }
+}
+
+/// The notice of a run once people have judged its pull request: the same, under what became of it.
+#[must_use]
+pub fn of_judged(head: &RunHead, walk: &Walk<'_>, changes: &FileChanges, feedback: &Feedback) -> Notice {
+    let what = match feedback {
+        Feedback::Merged { amended: false, .. } => "Merged",
+        Feedback::Merged { amended: true, .. } => "Merged, amended",
+        Feedback::Closed => "Closed, never proposed again",
+        Feedback::Reverted { .. } => "Reverted",
+        Feedback::Ignored { .. } => "Ignored for good",
+        Feedback::Retried { .. } => "Taken back",
+    };
+    let headline = redact(&format!("{what}: {}", head.summary.headline)).into_owned();
+    Notice { headline, for_senior: false, ..of_walk(head, walk, changes) }
 }
 
 fn empty(head: &RunHead, key: String) -> Notice {

@@ -101,7 +101,7 @@ fn step(kind: &EventKind) -> (String, Vec<Line>) {
             let how = if *adopted { "was there already, with this very content" } else { "made" };
             (format!("branch {how}"), said(format!("{branch} at {}; see it with: git show {branch}", commit.short())))
         }
-        EventKind::Proposed { url, draft, adopted } => {
+        EventKind::Proposed { url, draft, adopted, .. } => {
             let what = if *draft { "draft" } else { "pull request" };
             let how = if *adopted { "was there already" } else { "opened" };
             (format!("{what} {how}"), said(url.clone()))
@@ -255,6 +255,9 @@ fn people(feedback: &Feedback) -> (String, Vec<Line>) {
         Feedback::Closed => ("people closed it", "it is not proposed again".to_owned()),
         Feedback::Reverted { commit } => ("people reverted it", format!("by {}", commit.short())),
         Feedback::Ignored { by, reason } => ("ignored for good", format!("by {by}: {reason}")),
+        Feedback::Retried { by } => {
+            ("taken back", format!("{by} asked for another attempt; its findings are judged anew"))
+        }
     };
     (title.to_owned(), vec![Line::new(2, &detail)])
 }

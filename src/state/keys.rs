@@ -124,6 +124,48 @@ pub fn learned(repository: &RepositoryId) -> Key {
     key(format!("LEARNED#{repository}"), "HISTORY")
 }
 
+/// How much of a budget is used in a window.
+#[must_use]
+pub fn budget(scope: &str, window: u64) -> Key {
+    key(format!("BUD#{scope}#{window}"), "N")
+}
+
+/// That somebody was granted a part of a budget.
+#[must_use]
+pub fn reservation(scope: &str, window: u64, who: &str) -> Key {
+    key(format!("BUD#{scope}#{window}"), format!("RES#{who}"))
+}
+
+/// Who holds the limited places of a scope.
+#[must_use]
+pub fn slots(scope: &str) -> Key {
+    key(format!("SLOTS#{scope}"), "S")
+}
+
+/// The circuit breaker of a dependency.
+#[must_use]
+pub fn breaker(dependency: &str) -> Key {
+    key(format!("CB#{dependency}"), "S")
+}
+
+/// When the next write of a kind may be made.
+#[must_use]
+pub fn pace(scope: &str) -> Key {
+    key(format!("PACE#{scope}"), "S")
+}
+
+/// The pause switch of a repository.
+#[must_use]
+pub fn pause(repository: &RepositoryId) -> Key {
+    key(format!("REPO#{repository}#PAUSE"), "S")
+}
+
+/// A person's command that was done, by its comment and when that was last edited.
+#[must_use]
+pub fn command(repository: &RepositoryId, comment: u64, updated_at: &str) -> Key {
+    key(format!("REPO#{repository}#COMMANDS"), format!("{comment}#{updated_at}"))
+}
+
 /// Hash value under which cases are listed by id in the index of repositories, spread by first digit. `id` may be the
 /// beginning of one.
 #[must_use]

@@ -9,6 +9,7 @@ mod condition;
 pub mod chain;
 pub mod keys;
 pub mod limits;
+pub mod quota;
 pub mod run;
 
 use serde::{Deserialize, Serialize};

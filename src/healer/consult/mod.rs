@@ -51,9 +51,9 @@ impl Healer {
         };
         let begun = self.ports.clock.now();
         let asked = match source {
-            Source::TeamKnowledge => self.ask_team(&question).await,
-            Source::PastFix => self.ask_past_fixes(&question).await,
-            Source::Model => self.ask_model(&question).await,
+            Source::TeamKnowledge => self.guarded("team knowledge", self.ask_team(&question)).await,
+            Source::PastFix => self.guarded("memory", self.ask_past_fixes(&question)).await,
+            Source::Model => self.guarded("model", self.ask_model(&question)).await,
         };
         let millis = self.ports.clock.now().saturating_sub(begun);
         Ok(EventKind::Consulted(match asked {

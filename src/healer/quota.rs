@@ -1,0 +1,271 @@
+//! Staying within limits together with all other workers: budgets, open pull requests, pacing, circuit breakers, pauses.
+
+use std::time::Duration;
+
+use super::lease::Leased;
+use super::{HealError, Healer, trail};
+use crate::model::{Repository, RepositoryId, UnixMillis};
+use crate::ports::{ErrorKind, PortError, PortResult};
+use crate::state::quota::{Admission, Breaker, Budget, Pace, Pause, Slots, Used, Versioned, replace};
+use crate::state::{Item, Key, keys};
+
+/// Rounds after which workers who get into each other's way give up for now.
+const ROUNDS: usize = 100;
+/// A place that was taken this long ago without a pull request to show for it is free.
+const UNDER_WAY_MS: UnixMillis = 10 * 60 * 1000;
+/// Our turn may be waited for this long; beyond, the task is given back.
+const TURN: Duration = Duration::from_secs(5);
+/// Beginning of the names of our branches.
+const BRANCHES: &str = "codehealer/";
+
+/// Bounds on what people get to see of us in one repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Pull requests opened in an hour, drafts included.
+    pub per_hour: u64,
+    /// Pull requests open at a time, drafts included.
+    pub open: usize,
+    /// Cases of one push that are healed at once; the rest follow in later hours.
+    pub cases_a_push: usize,
+    /// Between two things that show: pull requests, comments, labels.
+    pub pause: Duration,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { per_hour: 2, open: 5, cases_a_push: 10, pause: Duration::from_secs(1) }
+    }
+}
+
+/// Why something has to wait, and until when.
+pub(super) struct Wait {
+    pub reason: String,
+    pub until: UnixMillis,
+}
+
+/// When a dependency counts as down, and for how long it is left alone then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerPolicy {
+    /// Failures in a row.
+    pub threshold: u32,
+    pub cool_down: Duration,
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self { threshold: 5, cool_down: Duration::from_secs(60) }
+    }
+}
+
+impl Healer {
+    /// Whether the pull request of a run has to wait. Asking again once it was granted grants it again.
+    pub(super) async fn over_caps(&self, leased: &Leased) -> Result<Option<Wait>, HealError> {
+        let Some(caps) = self.policy.caps else { return Ok(None) };
+        let repository = &leased.head.summary.repository;
+        let branch = leased.head.case.branch(&leased.head.summary.rule, leased.head.generation);
+        let budget =
+            Budget { scope: format!("pull-requests#{}", repository.id), window_ms: HOUR_MS, limit: caps.per_hour };
+        let now = self.ports.clock.now();
+        if !self.take_slot(repository, &branch, caps.open).await? {
+            let reason = format!("{} pull requests of ours are open in {} already", caps.open, repository.name);
+            return Ok(Some(Wait { reason, until: budget.next_window(now) }));
+        }
+        if !self.reserve(&budget, &branch).await? {
+            let reason = format!("{} pull requests were opened in {} within this hour", caps.per_hour, repository.name);
+            return Ok(Some(Wait { reason, until: budget.next_window(now) }));
+        }
+        Ok(None)
+    }
+
+    /// Grants `who` one part of a budget, at most once in a window; false when nothing is left.
+    pub(super) async fn reserve(&self, budget: &Budget, who: &str) -> Result<bool, HealError> {
+        let state = &*self.ports.state;
+        let now = self.ports.clock.now();
+        for _ in 0..ROUNDS {
+            if state.get(&budget.reservation(now, who)).await?.is_some() {
+                return Ok(true);
+            }
+            let used: Option<Used> = trail::load(state, &budget.count(now)).await?;
+            let Some(transaction) = budget.reserve(now, who, used.as_ref()) else { return Ok(false) };
+            match state.commit(&transaction).await {
+                Ok(()) => return Ok(true),
+                // A rival was first, or the answer was lost: what is stored tells.
+                Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Unavailable) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(crowded("reserve a part of a budget").into())
+    }
+
+    /// Takes one of the places for open pull requests; what the forge shows decides who holds one when they seem to run out.
+    async fn take_slot(&self, repository: &Repository, branch: &str, limit: usize) -> Result<bool, HealError> {
+        let key = keys::slots(&format!("pull-requests#{}", repository.id));
+        for _ in 0..ROUNDS {
+            let mut slots: Slots = trail::load(&*self.ports.state, &key).await?.unwrap_or_default();
+            let held = slots.held.contains_key(branch);
+            let now = self.ports.clock.now();
+            if held {
+                return Ok(true);
+            }
+            if !slots.take(branch, limit, now) {
+                let open = self.ports.forge.open_pull_requests(repository, BRANCHES).await?;
+                slots.reconcile(open.into_iter().map(|request| request.branch), now, UNDER_WAY_MS);
+                if !slots.take(branch, limit, now) {
+                    return Ok(false);
+                }
+            }
+            slots.version += 1;
+            if self.replaced(&key, &slots).await? {
+                return Ok(true);
+            }
+        }
+        Err(crowded("take a place for a pull request").into())
+    }
+
+    /// Writes a record over the one that was read; false when somebody else did so first.
+    async fn replaced<T: Versioned>(&self, key: &Key, record: &T) -> PortResult<bool> {
+        match trail::commit(&*self.ports.state, &replace(key.clone(), record)).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == ErrorKind::Conflict => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for our turn to do something that shows in a repository; a long queue gives the task back.
+    pub(super) async fn our_turn(&self, repository: &Repository) -> Result<(), HealError> {
+        let Some(caps) = self.policy.caps else { return Ok(()) };
+        let key = keys::pace(&repository.organisation);
+        for _ in 0..ROUNDS {
+            let pace: Pace = trail::load(&*self.ports.state, &key).await?.unwrap_or_default();
+            let now = self.ports.clock.now();
+            let turn = pace.next_at.max(now);
+            let wait = Duration::from_millis(turn - now);
+            if wait > TURN {
+                return Err(PortError::new("forge", "wait for our turn", ErrorKind::Throttled(wait)).into());
+            }
+            let next = Pace { version: pace.version + 1, next_at: turn + trail::millis(caps.pause) };
+            if self.replaced(&key, &next).await? {
+                tokio::time::sleep(wait).await;
+                return Ok(());
+            }
+        }
+        Err(crowded("wait for our turn").into())
+    }
+
+    /// Makes all workers wait when the forge told one of them to.
+    pub(super) async fn hold_back(&self, repository: &Repository, wait: Duration) -> Result<(), HealError> {
+        let key = keys::pace(&repository.organisation);
+        for _ in 0..ROUNDS {
+            let pace: Pace = trail::load(&*self.ports.state, &key).await?.unwrap_or_default();
+            let until = self.ports.clock.now().saturating_add(trail::millis(wait));
+            if pace.next_at >= until {
+                return Ok(());
+            }
+            if self.replaced(&key, &Pace { version: pace.version + 1, next_at: until }).await? {
+                return Ok(());
+            }
+        }
+        Err(crowded("make other workers wait").into())
+    }
+
+    /// How long the forge wants to be left alone; `None` when it can be asked. A turn that others wait for counts as no wait.
+    pub(super) async fn held_back(&self, repository: &Repository) -> Result<Option<Duration>, HealError> {
+        let pace: Pace =
+            trail::load(&*self.ports.state, &keys::pace(&repository.organisation)).await?.unwrap_or_default();
+        let wait = Duration::from_millis(pace.next_at.saturating_sub(self.ports.clock.now()));
+        Ok((wait > TURN).then_some(wait))
+    }
+
+    /// Asks a dependency under its breaker: one that is down is left alone, and one worker at a time tries whether it is back.
+    pub(super) async fn guarded<T>(
+        &self,
+        dependency: &'static str,
+        asked: impl Future<Output = PortResult<T>>,
+    ) -> PortResult<T> {
+        let key = keys::breaker(dependency);
+        let cool_down = trail::millis(self.policy.breaker.cool_down);
+        let now = self.ports.clock.now();
+        let breaker = self.breaker(&key).await?;
+        match breaker.admit(now, cool_down) {
+            Admission::Closed => {}
+            Admission::Open { until } => return Err(left_alone(dependency, &breaker, until - now)),
+            Admission::Probe(probing) => {
+                if !self.replaced(&key, &probing).await? {
+                    return Err(left_alone(dependency, &breaker, cool_down));
+                }
+            }
+        }
+        let outcome = asked.await;
+        let noted = match &outcome {
+            Err(error) if is_down(&error.kind) => self.note_failure(&key, error).await,
+            // Refused or not understood: the dependency answers.
+            _ if breaker.succeeded().is_some() => self.note_success(&key).await,
+            _ => Ok(()),
+        };
+        if let Err(error) = noted {
+            tracing::warn!(dependency, error = error.chain(), "the breaker could not be written");
+        }
+        outcome
+    }
+
+    async fn breaker(&self, key: &Key) -> PortResult<Breaker> {
+        let item: Option<Item> = self.ports.state.get(key).await?;
+        // A record that cannot be read must not keep anybody from asking.
+        Ok(item.and_then(|item| crate::state::run::record(&item).ok()).unwrap_or_default())
+    }
+
+    async fn note_success(&self, key: &Key) -> PortResult<()> {
+        for _ in 0..ROUNDS {
+            let Some(closed) = self.breaker(key).await?.succeeded() else { return Ok(()) };
+            if self.replaced(key, &closed).await? {
+                return Ok(());
+            }
+        }
+        Err(crowded("close a circuit breaker"))
+    }
+
+    async fn note_failure(&self, key: &Key, error: &PortError) -> PortResult<()> {
+        let policy = &self.policy.breaker;
+        let open_for = match &error.kind {
+            ErrorKind::Throttled(wait) => policy.cool_down.max(*wait),
+            _ => policy.cool_down,
+        };
+        for _ in 0..ROUNDS {
+            let breaker = self.breaker(key).await?;
+            let reason = crate::detect::redact::redact(&error.chain()).into_owned();
+            let failed = breaker.failed(self.ports.clock.now(), policy.threshold, trail::millis(open_for), &reason);
+            if self.replaced(key, &failed).await? {
+                return Ok(());
+            }
+        }
+        Err(crowded("count a failure"))
+    }
+
+    /// Who paused a repository, if anybody did.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn paused(&self, repository: &RepositoryId) -> Result<Option<Pause>, HealError> {
+        trail::load(&*self.ports.state, &keys::pause(repository)).await
+    }
+}
+
+const HOUR_MS: UnixMillis = 60 * 60 * 1000;
+
+fn is_down(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unavailable | ErrorKind::Throttled(_))
+}
+
+fn left_alone(dependency: &'static str, breaker: &Breaker, wait_ms: UnixMillis) -> PortError {
+    let attempted = format!(
+        "ask: its circuit breaker is open for another {} s after {} failures in a row, the last one: {}",
+        wait_ms.div_ceil(1000),
+        breaker.failures,
+        breaker.reason
+    );
+    PortError::new(dependency, attempted, ErrorKind::Unavailable)
+}
+
+fn crowded(attempted: &str) -> PortError {
+    PortError::new("state", format!("{attempted}: too many workers at once"), ErrorKind::Unavailable)
+}
