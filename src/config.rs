@@ -1,6 +1,7 @@
 //! Configuration: defaults < `codehealer.toml` < environment < flags. The only place that reads the environment.
 
 pub mod origin;
+pub mod services;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use self::services::{AwsFile, GitHubFile, OpenSearchFile, SageMakerFile, Services, SlackFile};
 use crate::healer::Policy;
 use crate::model::{Confidence, Thresholds};
 
@@ -36,8 +38,13 @@ pub struct File {
     pub slack_export: Option<SlackExportFile>,
     pub model: Option<ModelFile>,
     pub verify: Option<VerifyFile>,
+    pub github: Option<GitHubFile>,
+    pub slack: Option<SlackFile>,
+    pub aws: AwsFile,
+    pub opensearch: Option<OpenSearchFile>,
+    pub sagemaker: SageMakerFile,
     pub serve: ServeFile,
-    /// Repositories that `serve` watches.
+    /// Repositories that are watched.
     pub repository: Vec<RepositoryFile>,
 }
 
@@ -61,6 +68,13 @@ pub struct LimitsFile {
     pub file_bytes: Option<usize>,
     /// A worker that is silent for this long is taken for dead, and another one goes on, seconds from 1. Default: 20.
     pub lease_seconds: Option<u64>,
+    /// Pull requests opened in one repository within an hour, drafts included; the rest waits. On GitHub only. Default: 2.
+    pub pull_requests_per_hour: Option<u64>,
+    /// Pull requests open in one repository at a time, drafts included; the rest waits. On GitHub only. Default: 5.
+    pub open_pull_requests: Option<usize>,
+    /// Cases of one push that are healed at once, the most severe first; the rest follows in later hours. On GitHub only.
+    /// Default: 10.
+    pub cases_a_push: Option<usize>,
 }
 
 /// What is never looked at.
@@ -131,17 +145,19 @@ pub struct ServeFile {
     pub reconcile_seconds: Option<u64>,
 }
 
-/// A repository and its clone on this machine.
+/// A repository that is watched.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RepositoryFile {
     /// `owner/name`, as in the webhook's payload.
     pub name: String,
-    pub path: PathBuf,
+    /// Its clone on this machine; not needed with `[github]`, which reads and writes the repository itself.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
     /// Branches that are healed. Default: `develop`.
     #[serde(default)]
     pub branches: Vec<String>,
-    /// Whether knowledge from it must stay out of public repositories. Default: true.
+    /// Whether knowledge from a clone must stay out of public repositories; GitHub knows by itself. Default: true.
     #[serde(default)]
     pub private: Option<bool>,
 }
@@ -150,6 +166,8 @@ pub struct RepositoryFile {
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     pub config: Option<PathBuf>,
+    /// The configuration itself, for functions that have no file of their own; a file that is named wins.
+    pub config_text: Option<String>,
     pub state: Option<PathBuf>,
     pub model_url: Option<String>,
     pub model_name: Option<String>,
@@ -171,6 +189,7 @@ impl Environment {
         let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
             config: path("CODEHEALER_CONFIG"),
+            config_text: text("CODEHEALER_CONFIG_TEXT"),
             state: path("CODEHEALER_STATE"),
             model_url: text("CODEHEALER_MODEL_URL"),
             model_name: text("CODEHEALER_MODEL"),
@@ -197,6 +216,10 @@ pub struct Flags {
     pub verify_command: Option<String>,
     pub rules: Vec<PathBuf>,
     pub listen: Option<SocketAddr>,
+    /// Named profile of the AWS configuration.
+    pub aws_profile: Option<String>,
+    /// DynamoDB table.
+    pub table: Option<String>,
 }
 
 /// Everything decided.
@@ -213,6 +236,7 @@ pub struct Config {
     pub slack_export: Option<SlackExport>,
     pub model: Option<Model>,
     pub verify: Option<Verify>,
+    pub services: Services,
     pub serve: Serve,
     pub repositories: Vec<RepositoryFile>,
     /// Where the verifier command finds its programs: the operator's `PATH`.
@@ -259,6 +283,8 @@ pub struct Serve {
 pub enum SecretSource {
     Environment(String),
     File(PathBuf),
+    /// In AWS Secrets Manager; `name#field` for a field of a JSON secret.
+    Aws(String),
 }
 
 /// Why the configuration is refused, with the remedy.
@@ -283,12 +309,15 @@ impl Config {
     /// Names the file, the key and what is wrong with it.
     pub fn load(environment: &Environment, flags: Flags) -> Result<Self, ConfigError> {
         let named = flags.config.clone().or_else(|| environment.config.clone());
-        let (path, file) = match named.or_else(|| find(environment)) {
-            Some(path) => {
-                let file = parse(&path)?;
-                (Some(path), file)
-            }
-            None => (None, File::default()),
+        let (path, file) = match (named, &environment.config_text) {
+            (None, Some(text)) => (None, from_text(Path::new("CODEHEALER_CONFIG_TEXT"), text)?),
+            (named, _) => match named.or_else(|| find(environment)) {
+                Some(path) => {
+                    let file = parse(&path)?;
+                    (Some(path), file)
+                }
+                None => (None, File::default()),
+            },
         };
         let folder = path.as_deref().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
         resolve(environment, flags, file, (path, &folder))
@@ -305,7 +334,11 @@ fn find(environment: &Environment) -> Option<PathBuf> {
 fn parse(path: &Path) -> Result<File, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
-    toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: path.to_path_buf(), source: Box::new(source) })
+    from_text(path, &text)
+}
+
+fn from_text(path: &Path, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|source| ConfigError::Syntax { path: path.to_path_buf(), source: Box::new(source) })
 }
 
 fn resolve(
@@ -316,8 +349,23 @@ fn resolve(
 ) -> Result<Config, ConfigError> {
     let from_file = |given: PathBuf| folder.join(given);
     let state = flags.state.or_else(|| environment.state.clone()).or_else(|| file.state.clone().map(from_file));
-    let state = state.or_else(|| default_state(environment)).ok_or(ConfigError::NoHome)?;
     let policy = policy(&file)?;
+    let limits = file.limits.clone();
+    let services = Services {
+        github: file.github.map(GitHubFile::resolve).transpose()?,
+        slack: file.slack.map(SlackFile::resolve).transpose()?,
+        aws: file.aws.resolve(flags.aws_profile, flags.table),
+        opensearch: file.opensearch.map(OpenSearchFile::resolve).transpose()?,
+        sagemaker: file.sagemaker,
+    };
+    // A function keeps nothing on its machine.
+    let nowhere = || services.aws.table.as_ref().map(|_| std::env::temp_dir().join("codehealer"));
+    let state = state.or_else(|| default_state(environment)).or_else(nowhere).ok_or(ConfigError::NoHome)?;
+    let mut policy = Policy { caps: services.caps(&limits), ..policy };
+    if let Some(github) = &services.github {
+        policy.labels.clone_from(&github.labels);
+        policy.reviewers.clone_from(&github.reviewers);
+    }
     let slack_file = file.slack_export.map(|s| SlackExport {
         path: folder.join(s.path),
         channels: s.channels,
@@ -342,8 +390,15 @@ fn resolve(
     let model_name = flags.model_name.or_else(|| environment.model_name.clone());
     let mut rules: Vec<PathBuf> = file.rules.into_iter().map(from_file).collect();
     rules.extend(flags.rules);
-    let repositories =
-        file.repository.into_iter().map(|r| RepositoryFile { path: folder.join(&r.path), ..r }).collect();
+    let beside = |path: PathBuf| folder.join(path);
+    let repositories: Vec<RepositoryFile> =
+        file.repository.into_iter().map(|r| RepositoryFile { path: r.path.map(beside), ..r }).collect();
+    if services.github.is_none()
+        && let Some(lost) = repositories.iter().find(|r| r.path.is_none())
+    {
+        let reason = "say where its clone is with path, or add [github]".to_owned();
+        return Err(ConfigError::Value { key: "repository.name", value: lost.name.clone(), reason });
+    }
     Ok(Config {
         file: path,
         organisation: file.organisation.unwrap_or_else(|| "local".to_owned()),
@@ -354,6 +409,7 @@ fn resolve(
         slack_export,
         model: model(model_url, model_name, file.model)?,
         verify,
+        services,
         serve: serve(file.serve, flags.listen)?,
         repositories,
         search_path: environment.search_path.clone(),
@@ -450,27 +506,29 @@ fn serve(file: ServeFile, listen: Option<SocketAddr>) -> Result<Serve, ConfigErr
 }
 
 impl SecretSource {
-    fn parse(key: &'static str, text: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(key: &'static str, text: &str) -> Result<Self, ConfigError> {
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.to_owned())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            Some(("aws", name)) if !name.is_empty() => Ok(Self::Aws(name.to_owned())),
             _ => Err(ConfigError::Value {
                 key,
                 // Perhaps the secret itself stands there: it is not repeated.
                 value: "…".to_owned(),
-                reason: "say where the secret is, `env:NAME` or `file:/path`, not the secret itself".to_owned(),
+                reason: "say where the secret is, `env:NAME`, `file:/path` or `aws:NAME`, not the secret itself".to_owned(),
             }),
         }
     }
 
-    /// Reads the secret; trailing line ends are not part of it.
+    /// Reads a secret of this machine; trailing line ends are not part of it.
     ///
     /// # Errors
-    /// When it is not there or empty.
+    /// When it is not there or empty, or kept elsewhere.
     pub fn read(&self) -> Result<SecretString, ConfigError> {
         let text = match self {
             Self::Environment(name) => std::env::var(name).ok(),
             Self::File(path) => std::fs::read_to_string(path).ok(),
+            Self::Aws(_) => None,
         };
         let text = text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
         text.filter(|text| !text.trim().is_empty())
@@ -484,6 +542,7 @@ impl fmt::Display for SecretSource {
         match self {
             Self::Environment(name) => write!(f, "env:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Aws(name) => write!(f, "aws:{name}"),
         }
     }
 }

@@ -113,7 +113,9 @@ impl Settings {
         self.add("serve.reconcile_seconds", seconds, origin(None, None, file.serve.reconcile_seconds.is_some()));
         for repository in &config.repositories {
             let key = |part: &str| format!("repository.{}.{part}", repository.name);
-            self.add(key("path"), repository.path.display().to_string(), "file");
+            if let Some(path) = &repository.path {
+                self.add(key("path"), path.display().to_string(), "file");
+            }
             let branches = !repository.branches.is_empty();
             let named = if branches { repository.branches.clone() } else { vec!["develop".to_owned()] };
             self.add(key("branches"), named, origin(None, None, branches));
