@@ -198,7 +198,11 @@ fn address(key: &'static str, given: Option<String>, default: &str) -> Result<St
     if url.starts_with("https://") || local {
         return Ok(url);
     }
-    Err(refused(key, super::origin::without_login(&url), "it must begin with https://; http:// is for this machine only"))
+    Err(refused(
+        key,
+        super::origin::without_login(&url),
+        "it must begin with https://; http:// is for this machine only",
+    ))
 }
 
 fn secret(key: &'static str, given: Option<String>) -> Result<Option<SecretSource>, ConfigError> {
@@ -210,13 +214,15 @@ impl GitHubFile {
         let private_key = secret("github.private_key", self.private_key)?;
         let token = secret("github.token", self.token)?;
         let auth = match (self.app_id, private_key, token) {
-            (Some(id), Some(private_key), None) => {
-                GitHubAuth::App { id, private_key, installation: self.installation }
-            }
+            (Some(id), Some(private_key), None) => GitHubAuth::App { id, private_key, installation: self.installation },
             (None, None, Some(token)) => GitHubAuth::Token(token),
             _ => {
                 let reason = "give app_id and private_key for a GitHub App, or token alone";
-                return Err(refused("github.app_id", self.app_id.map_or_else(String::new, |id| id.to_string()), reason));
+                return Err(refused(
+                    "github.app_id",
+                    self.app_id.map_or_else(String::new, |id| id.to_string()),
+                    reason,
+                ));
             }
         };
         Ok(GitHub {

@@ -91,7 +91,8 @@ fn watch_list(config: &Config) -> Result<(Vec<Clone>, WatchList, Branches)> {
     );
     let (mut clones, mut watched, mut branches) = (Vec::new(), WatchList::new(), Branches::new());
     for entry in &config.repositories {
-        let local = open(&entry.path).with_context(|| format!("open the clone of {}", entry.name))?;
+        let path = entry.path.as_deref().with_context(|| format!("the clone of {} is not named", entry.name))?;
+        let local = open(path).with_context(|| format!("open the clone of {}", entry.name))?;
         let mut clone = Clone::of(config, local);
         clone.repository.name.clone_from(&entry.name);
         clone.repository.private = entry.private.unwrap_or(true);

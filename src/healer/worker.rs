@@ -416,7 +416,13 @@ impl Worker {
     async fn put(&self, task: &Task, dedupe: Option<&str>) -> PortResult<()> {
         let body = serde_json::to_string(task)
             .map_err(|e| PortError::new("inbox", "write a task", ErrorKind::Malformed).caused_by(e))?;
-        self.inbox.enqueue(&body, dedupe, Duration::ZERO).await
+        match self.inbox.enqueue(&body, dedupe, Duration::ZERO).await {
+            // Perhaps it was stored and only the answer was lost: a message that comes twice does no harm.
+            Err(error) if error.kind == ErrorKind::Unavailable => {
+                self.inbox.enqueue(&body, dedupe, Duration::ZERO).await
+            }
+            other => other,
+        }
     }
 
     /// What time alone asks for: heads that moved without a webhook, runs that are due, pull requests that people ended.

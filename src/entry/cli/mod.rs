@@ -77,6 +77,12 @@ struct Global {
     /// Folder with further rules; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     rules: Vec<PathBuf>,
+    /// DynamoDB table with the state and the audit trail, over [aws] in the configuration
+    #[arg(long, global = true, value_name = "NAME")]
+    table: Option<String>,
+    /// Named profile of the AWS configuration
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
     /// Say more (-v, -vv)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -185,6 +191,8 @@ impl Session {
             slack_export: sources.slack_export.clone(),
             verify_command: sources.verify_command.clone(),
             listen,
+            aws_profile: self.global.profile.clone(),
+            table: self.global.table.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod again;
 mod hostile;
 mod killed;
+mod limits;
 mod people;
 mod process;
 mod receiver;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{Config, SecretSource};
 use crate::entry::cli::output::{Tone, plain};
 use crate::entry::cli::{Exit, Format, Session, Sources, usage};
 use crate::healer::RepositoryConfig;
@@ -101,7 +101,7 @@ fn model(config: &Config, problems: &mut Vec<Problem>) {
         }
         Ok(_) => {}
     }
-    if let Some(Err(error)) = model.key.as_ref().map(crate::config::SecretSource::read) {
+    if let Some(Err(error)) = model.key.as_ref().map(SecretSource::read) {
         add(problems, "model.key", error);
     }
 }
@@ -112,6 +112,9 @@ fn secrets(config: &Config, problems: &mut Vec<Problem>) {
         return;
     }
     for secret in &config.serve.webhook_secrets {
+        if matches!(secret, SecretSource::Aws(_)) {
+            continue; // kept elsewhere: `codehealer doctor` tries to read it
+        }
         if let Err(error) = secret.read() {
             add(problems, "serve.webhook_secrets", error);
         }
@@ -128,7 +131,9 @@ fn repositories(config: &Config, problems: &mut Vec<Problem>) {
         if repository.name.split('/').count() != 2 || repository.name.split('/').any(str::is_empty) {
             add(problems, key.clone(), "its name is not owner/name, as webhooks write it");
         }
-        let local = match open(&repository.path) {
+        // Without a clone GitHub is asked, which `codehealer doctor` tries.
+        let Some(path) = &repository.path else { continue };
+        let local = match open(path) {
             Ok(local) => local,
             Err(error) => {
                 add(problems, key, error);
@@ -139,8 +144,7 @@ fn repositories(config: &Config, problems: &mut Vec<Problem>) {
         let branches = if repository.branches.is_empty() { &default[..] } else { &repository.branches };
         for branch in branches {
             if range::branch(&local, branch).is_none() {
-                let problem =
-                    format!("there is no branch {branch} in {}; fetch it or name another", repository.path.display());
+                let problem = format!("there is no branch {branch} in {}; fetch it or name another", path.display());
                 add(problems, key.clone(), problem);
             }
         }

@@ -28,7 +28,7 @@ pub struct Watch {
 
 impl Watch {
     pub fn open(config: &Config, push: &Push) -> Result<Self> {
-        let clone = config.repositories.first().map(|r| open(&r.path)).transpose()?;
+        let clone = config.repositories.first().and_then(|r| r.path.as_deref()).map(open).transpose()?;
         let Some(clone) = clone else { bail!("the demo's configuration names no repository") };
         let repository = clone.default_id();
         let push = keys::push_partition(&repository, BRANCH, &push.after);

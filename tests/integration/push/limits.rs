@@ -1,0 +1,261 @@
+//! Limits that all workers share: pull requests by the hour and open at a time, cases of one push, circuit breakers, turns, and the
+//! deadline of an invocation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use codehealer::healer::{BreakerPolicy, Caps, HealError};
+use codehealer::model::{ConsultOutcome, EventKind, RunState, Source};
+use codehealer::ports::{Clock, ErrorKind, PortError, PullRequestState};
+
+use crate::support::faults::{Down, Fault, LosesAnswers};
+use crate::support::world::{BAD, Process, ScriptedModel, UNKNOWN, World};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn caps(per_hour: u64, open: usize, cases_a_push: usize) -> Option<Caps> {
+    Some(Caps { per_hour, open, cases_a_push, pause: Duration::ZERO })
+}
+
+/// Works until neither the inbox nor the index of due work has anything for now.
+async fn work(world: &World, process: &Process) {
+    for _ in 0..150 {
+        let _ = process.worker.reconcile().await;
+        while process.worker.work(10).await.unwrap_or(1) > 0 {}
+        let depth = world.store.inbox().depth().await.unwrap();
+        if depth.ready + depth.hidden == 0 {
+            return;
+        }
+        world.clock.advance(Duration::from_secs(21));
+    }
+}
+
+async fn files_pushed(world: &World, files: usize) {
+    let before = world.git.tip("develop");
+    let mut change = world.git.on("develop");
+    for number in 0..files {
+        change = change.file(&format!("src/file{number}.py"), BAD);
+    }
+    let after = change.commit("many files");
+    world.deliver(&crate::support::world::Push { before, after }).await;
+}
+
+#[tokio::test]
+async fn a_limit_holds_while_answers_are_lost_and_the_rest_follows_in_later_hours() {
+    let mut world = World::new().await;
+    world.policy.caps = caps(10, 1000, 1000);
+    // Begins with the hour, so that all work of this test's first part falls into one window.
+    let into = world.clock.now() % 3_600_000;
+    world.clock.advance(Duration::from_millis(3_600_000 - into));
+    files_pushed(&world, 100).await;
+    let unreliable = world.process_under(LosesAnswers::new() as Arc<dyn Fault>);
+    work(&world, &unreliable).await;
+    assert_eq!(world.pull_requests(), 10, "exactly the limit now");
+    assert_eq!(world.runs().await.iter().filter(|run| run.state == RunState::Deferred).count(), 90);
+    for hour in 2..=10 {
+        world.clock.advance(HOUR);
+        work(&world, &world.process()).await;
+        assert_eq!(world.pull_requests(), hour * 10, "hour {hour}");
+    }
+    world.assert_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_workers_together_keep_the_limit() {
+    let mut world = World::new().await;
+    world.policy.caps = caps(4, 1000, 1000);
+    files_pushed(&world, 20).await;
+    world.process().worker.work(1).await.unwrap();
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let process = world.process();
+            tokio::spawn(async move { while process.worker.work(1).await.unwrap() > 0 {} })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    assert_eq!(world.pull_requests(), 4);
+}
+
+#[tokio::test]
+async fn open_pull_requests_are_limited_until_people_end_them() {
+    let mut world = World::new().await;
+    world.policy.caps = caps(1000, 3, 1000);
+    files_pushed(&world, 5).await;
+    work(&world, &world.process()).await;
+    assert_eq!(world.pull_requests(), 3);
+    let waits = world.runs().await.into_iter().find(|run| run.state == RunState::Deferred).unwrap();
+    let events = world.events(&waits).await;
+    let Some(EventKind::Deferred { reason, .. }) = events.last().map(|e| &e.kind) else { panic!("{events:?}") };
+    assert!(reason.contains("3 pull requests of ours are open"), "{reason}");
+    // Time alone changes nothing.
+    world.clock.advance(HOUR);
+    work(&world, &world.process()).await;
+    assert_eq!(world.pull_requests(), 3);
+    let (branch, _) = world.branches().into_iter().next().unwrap();
+    world.git.delete_branch(branch.strip_prefix("refs/heads/").unwrap());
+    world.clock.advance(HOUR);
+    work(&world, &world.process()).await;
+    assert_eq!(world.pull_requests(), 4, "one was closed, one more is opened");
+}
+
+#[tokio::test]
+async fn the_most_severe_cases_of_a_large_push_come_first_and_people_are_told_of_the_rest() {
+    let mut world = World::new().await;
+    world.policy.caps = caps(1000, 1000, 2);
+    files_pushed(&world, 5).await;
+    let process = world.process();
+    while process.worker.work(10).await.unwrap() > 0 {}
+    assert_eq!(world.pull_requests(), 2);
+    let told = world.shown.lock().unwrap().clone();
+    let report = told.iter().find(|notice| notice.headline.contains("3 more case(s)")).expect("a report");
+    assert!(report.body.contains("src/file"), "{}", report.body);
+    for (hours, expected) in [(1, 4), (2, 5)] {
+        world.clock.advance(HOUR + Duration::from_secs(1));
+        work(&world, &world.process()).await;
+        assert_eq!(world.pull_requests(), expected, "after {hours} h");
+    }
+    world.assert_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_workers_probe_a_dead_model_once_a_cool_down() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let model = ScriptedModel::answering(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Err(PortError::new("model", "answer", ErrorKind::Unavailable))
+    });
+    let mut world = World::new().await.with_model(&model);
+    world.policy.breaker = BreakerPolicy { threshold: 3, cool_down: Duration::from_secs(60) };
+    world.policy.defer = Duration::from_secs(30);
+    let before = world.git.tip("develop");
+    let mut change = world.git.on("develop");
+    for number in 0..60 {
+        change = change.file(&format!("src/tell{number}.py"), UNKNOWN);
+    }
+    let after = change.commit("many");
+    world.deliver(&crate::support::world::Push { before, after }).await;
+    let process = world.process();
+    process.worker.work(1).await.unwrap();
+    // Three runs in a row find it dead.
+    process.worker.work(3).await.unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    for cool_down in 1..=3 {
+        world.clock.advance(Duration::from_secs(61));
+        let workers: Vec<_> = (0..50)
+            .map(|_| {
+                let process = world.process();
+                tokio::spawn(async move { process.worker.work(1).await.unwrap() })
+            })
+            .collect();
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 3 + cool_down, "one probe in cool-down {cool_down}");
+        for run in world.runs().await.iter().filter(|run| run.state == RunState::Deferred).take(5) {
+            let asked = world.events(run).await.into_iter().find_map(|e| match e.kind {
+                EventKind::Consulted(c) if c.source == Source::Model => Some(c.outcome),
+                _ => None,
+            });
+            assert!(matches!(asked, Some(ConsultOutcome::Unavailable { .. })), "{asked:?}");
+        }
+        // So that there is something to ask about in the next round.
+        world.process().worker.reconcile().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn work_is_laid_down_before_the_deadline_and_taken_up_again() {
+    let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
+    let world = World::new().await.with_model(&model);
+    world.pushed("src/tell.py", UNKNOWN).await;
+    world.process().worker.work(1).await.unwrap();
+    let run = world.run().await;
+    let hanging = world.process_under(Down::hanging("model") as Arc<dyn Fault>);
+    let deadline = world.clock.now() + 7_000;
+    let begun = std::time::Instant::now();
+    let healer = hanging.worker.healer().clone().until(deadline);
+    let outcome = healer.heal(&run.case, run.generation, &|_| {}).await;
+    assert!(matches!(outcome, Err(HealError::OutOfTime)), "{outcome:?}");
+    // Seven seconds were given, and at least five of them kept for saving.
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let saved = world.run().await;
+    assert_eq!((saved.lease_until, saved.owner.as_deref()), (0, None), "the lease is given back");
+    assert!(saved.due.is_some_and(|due| due <= world.clock.now()), "and the run is due at once");
+    world.settle().await;
+    world.assert_ok().await;
+    assert_eq!(model.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_forge_that_asks_to_be_left_alone_is_left_alone_by_all_workers() {
+    let mut world = World::new().await;
+    world.policy.caps = caps(1000, 1000, 1000);
+    world.pushed("src/config.py", BAD).await;
+    world.process().worker.work(1).await.unwrap();
+    let limited = Throttles::after("ensure_branch", Duration::from_secs(300));
+    world.process_under(limited.clone() as Arc<dyn Fault>).worker.work(1).await.unwrap();
+    assert_eq!(limited.met.load(Ordering::SeqCst), 1);
+    let counting = crate::support::faults::Counting::new();
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(60));
+        let process = world.process_under(counting.clone() as Arc<dyn Fault>);
+        process.worker.work(1).await.unwrap();
+        let asked = counting.calls("forge", "head") + counting.calls("forge", "ensure_branch");
+        assert_eq!(asked, 0, "nothing is asked of the forge early");
+    }
+    world.clock.advance(Duration::from_secs(61));
+    world.settle().await;
+    world.assert_ok().await;
+}
+
+#[tokio::test]
+async fn a_paused_repository_rests_until_it_is_resumed() {
+    let world = World::new().await;
+    let pause = codehealer::state::quota::Pause { by: "ann".to_owned(), at: 0 };
+    let item = codehealer::state::Item {
+        key: codehealer::state::keys::pause(&world.repository().id),
+        fields: codehealer::state::run::fields(&pause),
+        indexes: Vec::new(),
+        expires: None,
+    };
+    codehealer::healer::trail::put(&world.store.state(), item.clone()).await.unwrap();
+    world.pushed("src/config.py", BAD).await;
+    for _ in 0..3 {
+        work(&world, &world.process()).await;
+    }
+    assert!(world.runs().await.is_empty() && world.branches().is_empty());
+    let delete = codehealer::state::Write::Delete { key: item.key, when: Vec::new() };
+    let transaction = codehealer::state::Transaction { writes: vec![delete], token: None };
+    codehealer::healer::trail::commit(&world.store.state(), &transaction).await.unwrap();
+    world.settle().await;
+    world.assert_ok().await;
+    assert_eq!(world.pull_request(&world.run().await).await.unwrap().state, PullRequestState::Open);
+}
+
+/// Answers one verb of the forge with a throttle, once.
+struct Throttles {
+    verb: &'static str,
+    wait: Duration,
+    met: AtomicUsize,
+}
+
+impl Throttles {
+    fn after(verb: &'static str, wait: Duration) -> Arc<Self> {
+        Arc::new(Self { verb, wait, met: AtomicUsize::new(0) })
+    }
+}
+
+#[async_trait::async_trait]
+impl Fault for Throttles {
+    async fn before(&self, call: &crate::support::faults::Call) -> codehealer::ports::PortResult<()> {
+        if call.is("forge", self.verb) {
+            self.met.fetch_add(1, Ordering::SeqCst);
+            return Err(PortError::new("forge", self.verb, ErrorKind::Throttled(self.wait)));
+        }
+        Ok(())
+    }
+}
