@@ -1,3 +1,5 @@
+//! Defaults, file, environment and flags; what is refused.
+
 use super::*;
 
 fn load(text: &str, environment: &Environment, flags: Flags) -> Result<Config, ConfigError> {
