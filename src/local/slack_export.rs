@@ -1,17 +1,15 @@
 //! The team's chat as a folder in Slack's own export format: `users.json`, `channels.json`, a folder a channel with a file a day.
 
-mod format;
-mod markup;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 
-use crate::model::{AuthorKind, Message, MessageAuthor, Thread, UnixMillis};
+use crate::model::{MessageAuthor, Thread, UnixMillis};
 use crate::ports::{ErrorKind, PortError, PortResult, TeamKnowledge, TeamQuery};
-use format::{RawChannel, RawMessage, RawUser};
+use crate::recall::chat::{self, ChatChannel, RawMessage, RawUser, Reader, Searchable};
 
 /// Largest file of an export that is read, bytes.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
@@ -29,16 +27,17 @@ pub struct ExportOptions {
     pub workspace: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct RawChannel {
+    #[serde(default)]
+    id: String,
+    name: String,
+}
+
 /// An export, read once.
 pub struct SlackExport {
     organisation: String,
     threads: Arc<Vec<Searchable>>,
-}
-
-struct Searchable {
-    thread: Thread,
-    /// All text, lower case.
-    text: String,
 }
 
 impl SlackExport {
@@ -61,8 +60,17 @@ impl SlackExport {
         let mut threads = Vec::new();
         for (channel, private) in channels {
             let messages = read_channel(&options.path, &channel)?;
-            let context = Channel { name: channel.name, id: channel.id, private, options, users: &users };
-            threads.extend(context.threads(messages));
+            let configured = match options.channels.as_slice() {
+                [] => !private,
+                named => named.contains(&channel.name),
+            };
+            let reader = Reader {
+                channel: ChatChannel { id: &channel.id, name: &channel.name, private, configured },
+                users: &users,
+                confirm: &options.confirm,
+                workspace: options.workspace.as_deref().unwrap_or("https://slack.com"),
+            };
+            threads.extend(conversations(&reader, messages));
         }
         Ok(Self { organisation: options.organisation.clone(), threads: Arc::new(threads) })
     }
@@ -86,24 +94,8 @@ impl TeamKnowledge for SlackExport {
         if query.organisation != self.organisation {
             return Ok(Vec::new());
         }
-        let terms: Vec<String> = query.terms.iter().map(|term| term.to_lowercase()).collect();
-        let mut hits: Vec<(u64, &Searchable)> = self
-            .threads
-            .iter()
-            .filter(|s| query.private || !s.thread.private)
-            .filter_map(|s| score(&terms, &s.text).map(|score| (score, s)))
-            .collect();
-        let newest = |s: &Searchable| s.thread.messages.first().map_or(0, |m| m.at);
-        hits.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| newest(right).cmp(&newest(left))));
-        Ok(hits.into_iter().take(query.limit).map(|(_, s)| s.thread.clone()).collect())
+        Ok(chat::search(self.threads.iter(), query.private, &query.terms, query.limit))
     }
-}
-
-/// The terms found, earlier (more telling) ones counting more; `None` when there is none.
-fn score(terms: &[String], text: &str) -> Option<u64> {
-    let weight = |rank: usize| (terms.len() - rank) as u64;
-    let score: u64 = terms.iter().enumerate().filter(|(_, t)| text.contains(*t)).map(|(rank, _)| weight(rank)).sum();
-    (score > 0).then_some(score)
 }
 
 fn broken(path: &Path, what: &str) -> PortError {
@@ -143,82 +135,14 @@ fn read_channel(root: &Path, channel: &RawChannel) -> PortResult<Vec<RawMessage>
     Ok(messages)
 }
 
-struct Channel<'a> {
-    name: String,
-    id: String,
-    private: bool,
-    options: &'a ExportOptions,
-    users: &'a BTreeMap<String, MessageAuthor>,
-}
-
-impl Channel<'_> {
-    /// Groups messages by thread; a message without replies is a thread of one.
-    fn threads(&self, messages: Vec<RawMessage>) -> Vec<Searchable> {
-        let mut by_root: BTreeMap<String, Vec<RawMessage>> = BTreeMap::new();
-        for message in messages {
-            let root = message.thread_ts.clone().unwrap_or_else(|| message.ts.clone());
-            by_root.entry(root).or_default().push(message);
-        }
-        by_root.into_iter().map(|(root, messages)| self.thread(&root, messages)).collect()
+/// Groups messages by thread; a message without replies is a thread of one.
+fn conversations(reader: &Reader<'_>, messages: Vec<RawMessage>) -> Vec<Searchable> {
+    let mut by_root: BTreeMap<String, Vec<RawMessage>> = BTreeMap::new();
+    for message in messages {
+        by_root.entry(message.root().to_owned()).or_default().push(message);
     }
-
-    fn thread(&self, root: &str, mut messages: Vec<RawMessage>) -> Searchable {
-        messages.sort_by_key(|message| format::millis(&message.ts));
-        let configured = &self.options.channels;
-        let channel_configured = if configured.is_empty() { !self.private } else { configured.contains(&self.name) };
-        let thread = Thread {
-            channel: self.name.clone(),
-            channel_configured,
-            private: self.private,
-            permalink: self.permalink(root),
-            messages: messages.into_iter().map(|message| self.message(message)).collect(),
-        };
-        let text: Vec<String> = thread.messages.iter().map(|message| message.text.to_lowercase()).collect();
-        Searchable { text: text.join("\n"), thread }
-    }
-
-    fn message(&self, raw: RawMessage) -> Message {
-        let author = self.author(&raw);
-        let confirmed = self.is_confirmed(&raw, &author);
-        let text = markup::plain(&raw.text, self.users);
-        Message {
-            at: format::millis(&raw.ts),
-            permalink: self.permalink(&raw.ts),
-            pull_requests: markup::pull_requests(&text),
-            confirmed,
-            author,
-            text,
-        }
-    }
-
-    fn author(&self, raw: &RawMessage) -> MessageAuthor {
-        let id = raw.user.clone().or_else(|| raw.bot_id.clone()).unwrap_or_default();
-        let is_bot = raw.bot_id.is_some() || raw.subtype.as_deref() == Some("bot_message");
-        match self.users.get(&id) {
-            Some(user) if is_bot => MessageAuthor { kind: AuthorKind::Bot, ..user.clone() },
-            Some(user) => user.clone(),
-            None => {
-                let kind = if is_bot { AuthorKind::Bot } else { AuthorKind::Unknown };
-                MessageAuthor { name: id.clone(), id, kind }
-            }
-        }
-    }
-
-    /// A reaction counts when it is one of the configured ones and by a full member who is not the author.
-    fn is_confirmed(&self, raw: &RawMessage, author: &MessageAuthor) -> bool {
-        let by_member =
-            |id: &String| *id != author.id && self.users.get(id).is_some_and(|user| user.kind == AuthorKind::Member);
-        raw.reactions
-            .iter()
-            .filter(|reaction| self.options.confirm.iter().any(|name| *name == reaction.base_name()))
-            .any(|reaction| reaction.users.iter().any(by_member))
-    }
-
-    fn permalink(&self, ts: &str) -> String {
-        let base = self.options.workspace.as_deref().unwrap_or("https://slack.com").trim_end_matches('/');
-        let digits: String = ts.chars().filter(char::is_ascii_digit).collect();
-        format!("{base}/archives/{}/p{digits}", self.id)
-    }
+    let threads = by_root.into_iter().map(|(root, messages)| reader.thread(&root, messages));
+    threads.filter(|thread| !thread.messages.is_empty()).map(Searchable::from).collect()
 }
 
 /// The latest time in an export, for `doctor`.

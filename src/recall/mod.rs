@@ -2,6 +2,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod chat;
 pub mod embedding;
 pub mod prompt;
 pub mod reply;

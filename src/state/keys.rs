@@ -182,6 +182,27 @@ pub fn repository(repository: &RepositoryId) -> Key {
     key(REPOSITORIES.to_owned(), repository.0.clone())
 }
 
+/// Partition of what was said in one channel of the team's chat.
+#[must_use]
+pub fn chat_partition(organisation: &str, channel: &str) -> String {
+    format!("SLACK#{organisation}#{channel}")
+}
+
+/// How far a channel was read.
+#[must_use]
+pub fn chat_head(organisation: &str, channel: &str) -> Key {
+    key(chat_partition(organisation, channel), "HEAD")
+}
+
+/// Prefix of the threads of a channel, oldest first.
+pub const CHAT_THREADS: &str = "THR#";
+
+/// One thread, by the time stamp of its first message.
+#[must_use]
+pub fn chat_thread(organisation: &str, channel: &str, root: &str) -> Key {
+    key(chat_partition(organisation, channel), format!("{CHAT_THREADS}{root}"))
+}
+
 /// Time as a sort key: byte order is time order.
 #[must_use]
 pub fn time(at: UnixMillis) -> String {

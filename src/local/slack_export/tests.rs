@@ -1,6 +1,7 @@
 //! Reading exports, whole and broken.
 
 use super::*;
+use crate::model::AuthorKind;
 
 const USERS: &str = r#"[
     {"id":"U1","name":"ann","real_name":"Ann"},

@@ -33,6 +33,13 @@ fn reference(inside: &str, users: &BTreeMap<String, MessageAuthor>) -> String {
     }
 }
 
+/// Ids of the users whom a text in Slack's markup mentions.
+pub fn mentioned(text: &str) -> Vec<String> {
+    let references = text.split("<@").skip(1);
+    let id = |rest: &str| rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>();
+    references.map(id).filter(|id| !id.is_empty()).collect()
+}
+
 /// Addresses of pull requests in plain text.
 pub fn pull_requests(text: &str) -> Vec<String> {
     let is_end = |c: char| c.is_whitespace() || matches!(c, '>' | ')' | '|' | '"' | '\'' | ',');
