@@ -12,5 +12,6 @@ mod local_git;
 mod local_store;
 mod push;
 mod rules;
+mod slack;
 mod support;
 mod verify_command;

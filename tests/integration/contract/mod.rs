@@ -3,4 +3,6 @@
 pub mod forge;
 pub mod inbox;
 pub mod memory;
+pub mod notifier;
 pub mod state;
+pub mod team;

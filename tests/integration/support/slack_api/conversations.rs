@@ -17,7 +17,13 @@ impl Channel {
     }
 
     fn scope(&self, what: &str) -> String {
-        let kind = if self.direct { "im" } else if self.private { "groups" } else { "channels" };
+        let kind = if self.direct {
+            "im"
+        } else if self.private {
+            "groups"
+        } else {
+            "channels"
+        };
         format!("{kind}:{what}")
     }
 
@@ -55,7 +61,8 @@ fn offset(arguments: &Arguments) -> Result<usize, Refusal> {
 
 /// A page of a list: its items, and where the next one begins.
 fn paged(all: Vec<Value>, from: usize, limit: usize) -> (Vec<Value>, String) {
-    let next = if from + limit < all.len() { BASE64_STANDARD.encode(format!("next:{}", from + limit)) } else { String::new() };
+    let next =
+        if from + limit < all.len() { BASE64_STANDARD.encode(format!("next:{}", from + limit)) } else { String::new() };
     (all.into_iter().skip(from).take(limit).collect(), next)
 }
 
@@ -91,8 +98,16 @@ impl World {
             })?;
         }
         let is_asked = |channel: &&Channel| {
-            let kind = if channel.direct { "im" } else if channel.private { "private_channel" } else { "public_channel" };
-            types.contains(&kind) && channel.is_visible(token) && !(channel.archived && arguments.flag("exclude_archived"))
+            let kind = if channel.direct {
+                "im"
+            } else if channel.private {
+                "private_channel"
+            } else {
+                "public_channel"
+            };
+            types.contains(&kind)
+                && channel.is_visible(token)
+                && !(channel.archived && arguments.flag("exclude_archived"))
         };
         let all = self.channels.iter().filter(is_asked).map(|channel| channel.shown(token)).collect();
         let (channels, next) = paged(all, offset(arguments)?, arguments.number("limit", 100, 1000)?);

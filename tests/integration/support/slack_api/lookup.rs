@@ -41,7 +41,8 @@ impl World {
         let parts = parts(query);
         let mut found: Vec<(String, Value)> = Vec::new();
         for channel in self.channels.iter().filter(|channel| channel.is_visible(token)) {
-            let hits = channel.messages.iter().filter(|message| parts.iter().all(|part| part.matches(channel, message)));
+            let hits =
+                channel.messages.iter().filter(|message| parts.iter().all(|part| part.matches(channel, message)));
             found.extend(hits.map(|message| (message["ts"].to_string(), shown(channel, message, token))));
         }
         found.sort_by(|(a, _), (b, _)| b.cmp(a));

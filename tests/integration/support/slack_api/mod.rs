@@ -22,7 +22,8 @@ use tokio::task::JoinHandle;
 
 use super::clock::VirtualClock;
 use arguments::Arguments;
-pub use world::{Token, World};
+pub use blocks::check as check_blocks;
+pub use world::{BOT_ID, BOT_TOKEN, BOT_USER, USER_TOKEN, World};
 
 /// What happens to a call instead of, or around, its answer.
 #[derive(Debug, Clone)]
@@ -52,12 +53,19 @@ pub struct Call {
     pub query: String,
 }
 
+/// A fault of one call of a method.
+pub struct Planned {
+    method: String,
+    /// How many calls of the method go well before.
+    after: usize,
+    fault: Fault,
+}
+
 /// What the server shares with the test.
 pub struct Shared {
     pub world: World,
     pub log: Vec<Call>,
-    /// Faults by method, the next one first.
-    pub faults: Vec<(String, Fault)>,
+    pub faults: Vec<Planned>,
 }
 
 /// A running server; it ends with the test.
@@ -75,8 +83,7 @@ impl Drop for SlackServer {
 
 impl SlackServer {
     pub async fn start(clock: &Arc<VirtualClock>) -> Self {
-        let shared =
-            Arc::new(Mutex::new(Shared { world: World::new(clock), log: Vec::new(), faults: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { world: World::new(clock), log: Vec::new(), faults: Vec::new() }));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/api", listener.local_addr().unwrap());
@@ -99,7 +106,12 @@ impl SlackServer {
 
     /// The next call of the method meets this fault.
     pub fn fails(&self, method: &str, fault: Fault) {
-        self.shared().faults.push((method.to_owned(), fault));
+        self.fails_at(method, 1, fault);
+    }
+
+    /// The call of this number from now on, beginning with 1, meets this fault.
+    pub fn fails_at(&self, method: &str, number: usize, fault: Fault) {
+        self.shared().faults.push(Planned { method: method.to_owned(), after: number - 1, fault });
     }
 
     pub fn calls(&self, method: &str) -> Vec<Call> {
@@ -130,8 +142,10 @@ async fn answer(
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let call = Call { method: name.clone(), arguments: arguments.clone().into_map(), query: query.to_owned() };
         shared.log.push(call);
-        let at = shared.faults.iter().position(|(method, _)| *method == name);
-        let fault = at.map(|at| shared.faults.remove(at).1);
+        let at = shared.faults.iter().position(|planned| planned.method == name && planned.after == 0);
+        let fault = at.map(|at| shared.faults.remove(at).fault);
+        let waiting = shared.faults.iter_mut().filter(|planned| planned.method == name);
+        waiting.for_each(|planned| planned.after = planned.after.saturating_sub(1));
         let is_done = matches!(fault, None | Some(Fault::LostAnswer));
         (fault, is_done.then(|| shared.world.call(&name, &arguments)))
     };
