@@ -175,6 +175,10 @@ pub struct Environment {
     pub verify_command: Option<String>,
     pub log: Option<String>,
     pub no_color: bool,
+    /// Address of Lambda's Runtime API; set where this process is a function.
+    pub lambda_api: Option<String>,
+    /// Which function this process is.
+    pub role: Option<String>,
     search_path: OsString,
     home: Option<PathBuf>,
     state_home: Option<PathBuf>,
@@ -197,6 +201,8 @@ impl Environment {
             verify_command: text("CODEHEALER_VERIFY_COMMAND"),
             log: text("CODEHEALER_LOG"),
             no_color: path("NO_COLOR").is_some(),
+            lambda_api: text("AWS_LAMBDA_RUNTIME_API"),
+            role: text("CODEHEALER_ROLE"),
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),

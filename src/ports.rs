@@ -394,6 +394,14 @@ pub trait Secrets: Send + Sync {
     /// # Errors
     /// `Missing` when there is no such secret, `Malformed` when it is empty.
     async fn secret(&self, name: &str) -> PortResult<SecretString>;
+
+    /// The secret as it is now, past any cache: for when nothing but a rotation explains what was seen.
+    ///
+    /// # Errors
+    /// As [`Secrets::secret`].
+    async fn fresh(&self, name: &str) -> PortResult<SecretString> {
+        self.secret(name).await
+    }
 }
 
 /// A secret by its name, read each time it is needed: a rotated one takes effect without a restart.
@@ -413,6 +421,12 @@ impl Credential {
     /// As [`Secrets::secret`].
     pub async fn read(&self) -> PortResult<SecretString> {
         self.secrets.secret(&self.name).await
+    }
+
+    /// # Errors
+    /// As [`Secrets::secret`].
+    pub async fn fresh(&self) -> PortResult<SecretString> {
+        self.secrets.fresh(&self.name).await
     }
 
     /// Its name, which is no secret.

@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Branches that are watched, by repository.
-type Branches = BTreeMap<RepositoryId, Vec<String>>;
+pub(super) type Branches = BTreeMap<RepositoryId, Vec<String>>;
 
 /// Runs until a signal arrives. `ready` is told the address once the server listens.
 ///
@@ -84,7 +84,8 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
     Ok(())
 }
 
-fn watch_list(config: &Config) -> Result<(Vec<Clone>, WatchList, Branches)> {
+/// What is watched: the clones, the allow-list of deliveries, and the branches of each clone.
+pub(super) fn watch_list(config: &Config) -> Result<(Vec<Clone>, WatchList, Branches)> {
     anyhow::ensure!(
         !config.repositories.is_empty(),
         "no repository is configured; add a [[repository]] with name and path to codehealer.toml"

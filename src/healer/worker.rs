@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::heal::error_chain;
@@ -10,7 +11,7 @@ use super::{Directory, HealError, Healer, ScanReport, ScanRequest, trail};
 use crate::detect::redact::redact;
 use crate::model::{
     CaseId, Command, CommandTask, CommitId, Decision, EventKind, Generation, PushTask, Repository, RepositoryId,
-    RunState, Task,
+    RunState, Task, UnixMillis,
 };
 use crate::ports::{ErrorKind, Inbox, PortError, PortResult, Taken};
 use crate::state::chain::{PushEvent, PushEventKind, PushHead, seal_push};
@@ -81,6 +82,12 @@ impl Worker {
     #[must_use]
     pub fn observed_by(self, observer: Observer) -> Self {
         Self { observer, ..self }
+    }
+
+    /// The same worker, which lays its work down in time: see [`Healer::until`].
+    #[must_use]
+    pub fn until(self, deadline: UnixMillis) -> Self {
+        Self { healer: self.healer.until(deadline), ..self }
     }
 
     #[must_use]
@@ -179,7 +186,8 @@ impl Worker {
     async fn handle_apart(&self, task: &Task) -> Result<Option<Duration>, HealError> {
         let (worker, task) = (self.clone(), task.clone());
         let handle = tokio::spawn(async move { worker.handle(&task).await }.in_current_span());
-        handle.await.unwrap_or_else(|panic| Err(HealError::Panicked(panic.to_string())))
+        // Nobody waits for what is dropped: it must not go on unseen.
+        AbortOnDropHandle::new(handle).await.unwrap_or_else(|panic| Err(HealError::Panicked(panic.to_string())))
     }
 
     /// Works on one task. `Some` says when it should be looked at again.

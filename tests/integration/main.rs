@@ -8,6 +8,7 @@ mod contract;
 mod curated_fixes;
 mod demo;
 mod hostile_repository;
+mod lambda;
 mod local_git;
 mod local_store;
 mod push;

@@ -6,7 +6,7 @@ mod killed;
 mod limits;
 mod people;
 mod process;
-mod receiver;
+pub mod receiver;
 mod rivals;
 mod secrets;
 mod sources;

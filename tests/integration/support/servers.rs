@@ -133,6 +133,35 @@ pub async fn emulated_slack() -> String {
     SERVER.url().await
 }
 
+/// The functions that [`runtime_api`] knows.
+const FUNCTIONS: [&str; 3] = ["receiver", "worker", "lone-receiver"];
+
+/// Lambda's Runtime API as cargo-lambda has it: a program with `AWS_LAMBDA_RUNTIME_API=<url>/.rt/<function>` is that function,
+/// and is invoked at `<url>/lambda-url/<function>/<path>` or by POST to `<url>/2015-03-31/functions/<function>/invocations`.
+/// Each function belongs to one test.
+pub async fn runtime_api() -> String {
+    static SERVER: Server = Server::new(Spec {
+        name: "cargo_lambda",
+        command: |place| {
+            // It takes the functions for programs of a project, which it looks at and, told so, does not build.
+            let mut project = "[package]\nname = \"functions\"\nversion = \"0.0.0\"\n[workspace]\n".to_owned();
+            for name in FUNCTIONS {
+                project.push_str(&format!("[[bin]]\nname = \"{name}\"\npath = \"main.rs\"\n"));
+            }
+            std::fs::write(place.scratch.join("Cargo.toml"), project).unwrap();
+            std::fs::write(place.scratch.join("main.rs"), "fn main() {}\n").unwrap();
+            let mut command = Command::new(place.installed.join("bin/cargo-lambda"));
+            command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1", "--invoke-port"]);
+            command.arg(place.port.to_string());
+            command
+        },
+        // Not allowed, which it says.
+        ready: "/2015-03-31/functions/worker/invocations",
+        patience: Duration::from_secs(60),
+    });
+    SERVER.url().await
+}
+
 fn start(spec: &Spec) -> Result<Running, String> {
     let installed = installed(spec.name)?;
     let mut failure = String::new();
@@ -150,6 +179,14 @@ fn start(spec: &Spec) -> Result<Running, String> {
         }
     }
     Err(failure)
+}
+
+/// Where a counterpart is that is read, not run.
+///
+/// # Panics
+/// When it cannot be installed, with what to do.
+pub fn counterpart(name: &str) -> PathBuf {
+    installed(name).unwrap_or_else(|reason| panic!("{reason}"))
 }
 
 /// Where the counterpart is, installed now if it was not.

@@ -1,0 +1,175 @@
+//! The worker: the records of a batch one after the other, and the schedule.
+//!
+//! **Who removes what.** A record that was worked on is removed from the queue by the worker itself, at once; Lambda removes it a
+//! second time, which does nothing. So a function that dies at the fifth record does not bring the first four back. A
+//! record that waits, or that there was no time for, is given back with its delay by us and listed as a failure, which only
+//! keeps Lambda from removing it. A record that was put aside lies in the dead-letter queue and is not listed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
+
+use super::metrics::Metrics;
+use crate::healer::{Settled, Worker};
+use crate::model::{Task, UnixMillis};
+use crate::ports::{Clock, Inbox, Taken};
+
+/// No record is begun with less time left than this, milliseconds.
+pub const RESERVE_MS: UnixMillis = 20_000;
+/// The healer lays its work down in time by itself. Work that goes on nevertheless is stopped this long before the function is, milliseconds: what was recorded stays.
+pub const STOP_MS: UnixMillis = 3_000;
+/// What an invocation is taken to have when its deadline makes no sense: that of emulators is no time of day.
+const UNKNOWN_MS: UnixMillis = 60_000;
+/// The longest that Lambda lets a function run.
+const LONGEST_MS: UnixMillis = 15 * 60 * 1000;
+/// Pause before a record that there was no time for is taken again.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Everything that the working function needs.
+pub struct LambdaWorker {
+    worker: Worker,
+    inbox: Arc<dyn Inbox>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// Why an invocation failed; Lambda tries it again.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    #[error("the reconciliation was not finished; the next one does the rest")]
+    Reconcile(#[source] crate::healer::HealError),
+    #[error("there was no time left to finish the reconciliation; the next one does the rest")]
+    OutOfTime,
+    #[error("a record has no messageId or no receiptHandle: is the event source a queue of SQS?")]
+    Nameless,
+}
+
+/// A record of a batch that can be worked on.
+struct Record {
+    id: String,
+    taken: Taken,
+}
+
+impl LambdaWorker {
+    /// `inbox` is the one that `worker` settles its tasks with.
+    #[must_use]
+    pub fn new(worker: Worker, inbox: Arc<dyn Inbox>, clock: Arc<dyn Clock>) -> Self {
+        let metrics: Arc<Metrics> = Arc::default();
+        Self { worker: worker.observed_by(metrics.observer()), inbox, clock, metrics }
+    }
+
+    /// Works on the records of a batch, those first that come first, until time runs out. Answers with those that are not done.
+    ///
+    /// # Errors
+    /// When a record cannot be told from the others; none was begun then.
+    pub async fn batch(&self, records: Vec<SqsMessage>, deadline: UnixMillis) -> Result<SqsBatchResponse, WorkError> {
+        let records: Option<Vec<Record>> = records.into_iter().map(record).collect();
+        let records = records.ok_or(WorkError::Nameless)?;
+        let deadline = self.deadline(deadline);
+        let mut response = SqsBatchResponse::default();
+        let mut left = 0;
+        for record in records {
+            let done = if self.clock.now() + RESERVE_MS > deadline {
+                left += 1;
+                self.give_back(&record).await
+            } else {
+                self.settle(&record, deadline).await
+            };
+            if !done {
+                response.add_failure(record.id);
+            }
+        }
+        if left > 0 {
+            tracing::warn!(left, "there was no time for all records; they are taken again");
+            self.metrics.left(left);
+        }
+        Ok(response)
+    }
+
+    /// Looks for everything that time alone asks for.
+    ///
+    /// # Errors
+    /// When not everything could be looked at.
+    pub async fn reconcile(&self, deadline: UnixMillis) -> Result<(), WorkError> {
+        let deadline = self.deadline(deadline);
+        let worker = self.worker.clone().until(deadline);
+        let outcome = tokio::time::timeout(self.time_until(deadline), worker.reconcile()).await;
+        outcome.map_err(|_| WorkError::OutOfTime)?.map_err(WorkError::Reconcile)
+    }
+
+    /// Works on one record. Whether it must not come again.
+    async fn settle(&self, record: &Record, deadline: UnixMillis) -> bool {
+        let span = span(record);
+        let (worker, taken) = (self.worker.clone().until(deadline), record.taken.clone());
+        // In a task of its own a panic is this record's alone; dropped, it is stopped, for nothing may run after the answer.
+        let work = tokio::spawn(async move { worker.settle(&taken).await }.instrument(span.clone()));
+        let outcome = tokio::time::timeout(self.time_until(deadline), AbortOnDropHandle::new(work)).await;
+        let _inside = span.enter();
+        match outcome {
+            Ok(Ok(Ok(settled))) => return settled != Settled::GivenBack,
+            Ok(Ok(Err(error))) => tracing::error!(error = error.chain(), "the inbox could not be told of a task"),
+            Ok(Err(_)) => tracing::error!("the work on a task broke down"),
+            Err(_) => tracing::error!("a task was stopped before the function would have been; it is taken again"),
+        }
+        drop(_inside);
+        self.give_back(record).await
+    }
+
+    /// Lets the record be taken again soon, not only when its time in the queue is up. It is not done.
+    async fn give_back(&self, record: &Record) -> bool {
+        if let Err(error) = self.inbox.retry(&record.taken.receipt, SOON).await {
+            tracing::warn!(message = record.id, error = error.chain(), "a record comes back later than it could");
+        }
+        false
+    }
+
+    /// The deadline in the time of our clock.
+    fn deadline(&self, told: UnixMillis) -> UnixMillis {
+        let now = self.clock.now();
+        if told <= now { now + UNKNOWN_MS } else { told.min(now + LONGEST_MS) }
+    }
+
+    /// How long work may go on.
+    fn time_until(&self, deadline: UnixMillis) -> Duration {
+        Duration::from_millis(deadline.saturating_sub(STOP_MS).saturating_sub(self.clock.now()))
+    }
+}
+
+/// The record as the inbox would have handed it over.
+fn record(message: SqsMessage) -> Option<Record> {
+    let attempts = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
+    let receipt = message.receipt_handle.filter(|receipt| !receipt.is_empty())?;
+    let id = message.message_id.filter(|id| !id.is_empty())?;
+    Some(Record { id, taken: Taken { receipt, body: message.body.unwrap_or_default(), attempts } })
+}
+
+/// What the lines of a record's work are found by.
+fn span(record: &Record) -> tracing::Span {
+    let span = tracing::info_span!(
+        "task",
+        message = record.id,
+        attempt = record.taken.attempts,
+        delivery = tracing::field::Empty,
+        case = tracing::field::Empty,
+        repository = tracing::field::Empty,
+    );
+    match serde_json::from_str(&record.taken.body) {
+        Ok(Task::Push(push)) => {
+            span.record("delivery", push.delivery).record("repository", push.name);
+        }
+        Ok(Task::Heal { case, .. }) => {
+            span.record("case", case.to_string());
+        }
+        Ok(Task::FollowUp { name, .. }) => {
+            span.record("repository", name);
+        }
+        Ok(Task::Command(command)) => {
+            span.record("repository", command.name);
+        }
+        Ok(Task::Reconcile) | Err(_) => {}
+    }
+    span
+}
