@@ -48,8 +48,8 @@ where
             let code = service.err().code().unwrap_or_default();
             of_code(code, service.raw()).unwrap_or_else(|| of_status(service.raw()))
         }
-        // An answer that cannot be read: a server's own trouble, or not the server that it should be.
-        SdkError::ResponseError(response) => of_status(response.raw()),
+        // An answer that broke off counts like none; one that makes no sense comes from the wrong server, or one in trouble.
+        SdkError::ResponseError(response) if !broke_off(error) => of_status(response.raw()),
         _ => ErrorKind::Unavailable,
     }
 }
@@ -86,9 +86,7 @@ fn of_code(code: &str, response: &HttpResponse) -> Option<ErrorKind> {
         | "RequestExpired"
         | "KmsAccessDenied" => ErrorKind::Denied,
         "ResourceNotFoundException" | "QueueDoesNotExist" | "NonExistentQueue" => ErrorKind::Missing,
-        "ConditionalCheckFailedException" | "TransactionConflictException" | "IdempotentParameterMismatchException" => {
-            ErrorKind::Conflict
-        }
+        "ConditionalCheckFailedException" | "IdempotentParameterMismatchException" => ErrorKind::Conflict,
         "InternalServerError" | "InternalFailure" | "ServiceUnavailable" | "InternalServiceError" => {
             ErrorKind::Unavailable
         }
@@ -115,6 +113,11 @@ fn wait(response: &HttpResponse) -> Duration {
 /// The errors behind an error, itself first.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
+}
+
+/// Whether the answer ended before it was complete. The HTTP client keeps the type of this error to itself.
+fn broke_off(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<std::io::Error>() || cause.to_string().contains("reading a body"))
 }
 
 fn without_credentials(error: &(dyn Error + 'static)) -> bool {

@@ -74,6 +74,13 @@ impl Step {
     pub fn has_effects(&self) -> bool {
         !matches!(self, Self::Consult { .. } | Self::Judge(_) | Self::Decide | Self::Redrive | Self::Done)
     }
+
+    /// Whether the step does something that people see, so that all steps before it must be on record. Saying that a notice is
+    /// about to be sent is not yet sending it.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.has_effects() && !matches!(self, Self::PrepareNotice | Self::Learn | Self::Defer)
+    }
 }
 
 impl<'a> Walk<'a> {

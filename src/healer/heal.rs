@@ -60,6 +60,11 @@ impl Healer {
         if matches!(outcome, Err(HealError::TakenOver(_))) {
             return outcome.and_then(|()| Err(HealError::TakenOver(case.clone())));
         }
+        // Steps that were taken before a failure are kept.
+        let outcome = match outcome {
+            Err(error) => self.store(&mut leased).await.and(Err(error)),
+            Ok(()) => Ok(()),
+        };
         let anew = match (&outcome, leased.head.state) {
             (Ok(()), RunState::Superseded) => self.judge_anew(&leased).await,
             _ => Ok(None),
@@ -76,33 +81,35 @@ impl Healer {
         loop {
             let walk = replay(leased)?;
             let step = walk.next(&self.policy.thresholds, self.ports.clock.now());
-            if step == Step::Done {
-                return Ok(());
-            }
-            if self.preview && step.has_effects() {
-                return Ok(());
+            if step == Step::Done || (self.preview && step.has_effects()) {
+                return self.store(leased).await;
             }
             progress(&step);
+            if step.is_seen() {
+                self.store(leased).await?;
+            }
             if step.has_effects() {
                 self.still_ours(leased).await?;
             }
             self.take_step(leased, &step).await?;
             if leased.head.state == RunState::Deferred {
-                return Ok(());
+                return self.store(leased).await;
             }
         }
     }
 
-    /// Does a step and records it. While it lasts the lease is kept alive, so that no rival does the same.
+    /// Does a step. While it lasts the lease is kept alive, so that no rival does the same. An answer that was paid for is
+    /// recorded at once; what costs nothing to do again is recorded with the next step that needs it.
     async fn take_step(&self, leased: &mut Leased, step: &Step) -> Result<(), HealError> {
         // Both are polled all the time: work that is not polled may hold its turn at the store, for which the other then waits.
         let kind = tokio::select! {
             done = self.perform(leased, step) => done?,
-            lost = self.keep_alive(&leased.head) => return Err(lost),
+            lost = self.keep_alive(leased.stored()) => return Err(lost),
             () = self.time_runs_out() => return Err(HealError::OutOfTime),
         };
         let further = self.finding_updates(leased, &kind)?;
-        self.append_with(leased, kind, further).await
+        self.stage(leased, kind, further).await?;
+        if matches!(step, Step::Consult { source: Source::Model, .. }) { self.store(leased).await } else { Ok(()) }
     }
 
     /// Ends when so little time is left that what is under way has to be laid down. A step that was broken off is taken again:

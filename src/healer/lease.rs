@@ -4,19 +4,36 @@ use crate::decide;
 use crate::model::{AuditEvent, CaseId, CaseOutcome, Decision, EventKind, Feedback, Generation, RunState, UnixMillis};
 use crate::ports::ErrorKind;
 use crate::state::run::{CaseHead, FindingRecord, RunHead};
-use crate::state::{Transaction, Write, chain, limits, run};
+use crate::state::{Item, Transaction, Write, chain, limits, run};
 
 use super::{HealError, Healer, trail};
 
-/// Writes that a step's transaction holds beside the head, its event and the case's record.
-const BESIDE: usize = limits::WRITES - 3;
+/// Writes that a transaction holds beside the head and the case's record.
+const BESIDE: usize = limits::WRITES - 2;
 
 /// A run that this worker owns until its lease ends.
 pub(super) struct Leased {
+    /// With every step that was taken.
     pub head: RunHead,
     pub events: Vec<AuditEvent>,
     /// When the work since the last event began; what the run's execution time is made of.
     pub since: UnixMillis,
+    /// The head as it is stored: without the steps that were taken since.
+    stored: RunHead,
+    /// Those steps, to be stored in one transaction before anything shows outside.
+    staged: Vec<Item>,
+    further: Vec<Write>,
+}
+
+impl Leased {
+    fn new(head: RunHead, events: Vec<AuditEvent>, since: UnixMillis) -> Self {
+        Self { stored: head.clone(), head, events, since, staged: Vec::new(), further: Vec::new() }
+    }
+
+    /// The head as it is stored.
+    pub fn stored(&self) -> &RunHead {
+        &self.stored
+    }
 }
 
 /// What came of asking for the lease.
@@ -46,7 +63,7 @@ impl Healer {
             Err(error) => return Err(error.into()),
         }
         let events = trail::events(state, case, generation).await?;
-        Ok(LeaseOutcome::Taken(Box::new(Leased { head: leased, events, since: now })))
+        Ok(LeaseOutcome::Taken(Box::new(Leased::new(leased, events, now))))
     }
 
     /// Records one event and moves the run. The lease is prolonged with it.
@@ -63,6 +80,18 @@ impl Healer {
         kind: EventKind,
         further: Vec<Write>,
     ) -> Result<(), HealError> {
+        self.stage(leased, kind, further).await?;
+        self.store(leased).await
+    }
+
+    /// Takes a step without storing it yet: it is stored with the next ones, at the latest before something is done that shows
+    /// outside. Only for steps that can be taken again at no cost.
+    pub(super) async fn stage(
+        &self,
+        leased: &mut Leased,
+        kind: EventKind,
+        further: Vec<Write>,
+    ) -> Result<(), HealError> {
         let now = self.ports.clock.now();
         let event = chain::seal(AuditEvent {
             case: leased.head.case.clone(),
@@ -73,6 +102,19 @@ impl Healer {
             previous: leased.head.head_hash.clone(),
             hash: String::new(),
         });
+        let to = self.moved(leased, &event)?;
+        leased.staged.push(trail::event_item(&*self.ports.state, &event).await?);
+        leased.further.extend(further);
+        leased.head = to;
+        leased.events.push(event);
+        leased.since = now;
+        Ok(())
+    }
+
+    /// The head after an event.
+    fn moved(&self, leased: &Leased, event: &AuditEvent) -> Result<RunHead, HealError> {
+        let now = event.at;
+        let lease = trail::millis(self.policy.lease);
         let mut to = leased.head.clone();
         to.state = decide::after(Some(leased.head.state), &event.kind)?;
         to.sequence += 1;
@@ -80,38 +122,57 @@ impl Healer {
         to.attempts = 0;
         to.head_hash.clone_from(&event.hash);
         to.updated_at = now;
-        to.lease_until = now + trail::millis(self.policy.lease);
+        // While it is long enough it stays, and with it the run's place in the index of due work: two writes less a step.
+        if to.lease_until < now + lease / 2 {
+            to.lease_until = now + lease;
+        }
         // A superseded run stays due until its findings are judged anew.
         let ended = to.state.is_terminal() && to.state != RunState::Superseded;
         to.due = if ended { None } else { Some(to.lease_until) };
         to.summary.execution_ms += now.saturating_sub(leased.since);
         summarise(&mut to, &event.kind);
+        Ok(to)
+    }
 
-        let mut further = self.write_beside(leased, further).await?;
-        if to.summary.outcome != leased.head.summary.outcome {
-            let current = CaseHead { generation: to.generation, outcome: to.summary.outcome };
-            further.push(Write::Put { item: run::case_item(&to.case, &current), when: Vec::new() });
+    /// Stores the steps that were taken, all or none.
+    ///
+    /// # Errors
+    /// As [`Healer::append`].
+    pub(super) async fn store(&self, leased: &mut Leased) -> Result<(), HealError> {
+        if leased.staged.is_empty() {
+            return Ok(());
         }
-        let item = trail::event_item(&*self.ports.state, &event).await?;
-        let transaction = run::step(&leased.head, &to, item, further);
+        let beside = BESIDE.saturating_sub(leased.staged.len());
+        let mut further = self.write_beside(leased, leased.further.clone(), beside).await?;
+        let outcome = leased.head.summary.outcome;
+        if outcome != leased.stored.summary.outcome {
+            let current = CaseHead { generation: leased.head.generation, outcome };
+            further.push(Write::Put { item: run::case_item(&leased.head.case, &current), when: Vec::new() });
+        }
+        let transaction = run::step(&leased.stored, &leased.head, leased.staged.clone(), further);
         self.commit_ours(leased, &transaction).await?;
-        leased.head = to;
-        leased.events.push(event);
-        leased.since = now;
+        leased.stored = leased.head.clone();
+        leased.staged.clear();
+        leased.further.clear();
         Ok(())
     }
 
     /// Makes as many of the writes as the step's own transaction would not hold, and returns the rest. They come first: if
     /// the step fails it is taken again, and its writes with it.
-    async fn write_beside(&self, leased: &Leased, mut further: Vec<Write>) -> Result<Vec<Write>, HealError> {
-        let inside = further.split_off(further.len().saturating_sub(BESIDE));
+    async fn write_beside(
+        &self,
+        leased: &Leased,
+        mut further: Vec<Write>,
+        room: usize,
+    ) -> Result<Vec<Write>, HealError> {
+        let inside = further.split_off(further.len().saturating_sub(room));
         let mut rest = further.into_iter();
         loop {
             let part: Vec<Write> = rest.by_ref().take(limits::WRITES - 1).collect();
             if part.is_empty() {
                 return Ok(inside);
             }
-            self.commit_ours(leased, &run::beside(&leased.head, part)).await?;
+            self.commit_ours(leased, &run::beside(&leased.stored, part)).await?;
         }
     }
 
@@ -124,7 +185,7 @@ impl Healer {
 
     /// Gives the lease back; the run is next due at `due`. Losing the race against a rival is fine: it has the run then.
     pub(super) async fn release(&self, leased: &Leased, due: Option<UnixMillis>) -> Result<(), HealError> {
-        let (_, transaction) = run::prolong(&leased.head, 0, due);
+        let (_, transaction) = run::prolong(&leased.stored, 0, due);
         match trail::commit(&*self.ports.state, &transaction).await {
             Err(error) if error.kind != ErrorKind::Conflict => Err(error.into()),
             _ => Ok(()),
@@ -135,7 +196,7 @@ impl Healer {
     /// stops here.
     pub(super) async fn still_ours(&self, leased: &Leased) -> Result<(), HealError> {
         let soon = self.ports.clock.now() + trail::millis(self.policy.lease / 2);
-        if leased.head.lease_until > soon { Ok(()) } else { self.prolong(&leased.head).await }
+        if leased.stored.lease_until > soon { Ok(()) } else { self.prolong(&leased.stored).await }
     }
 
     /// Keeps the lease alive during a long step. The fence stays, so the step's own write needs no newer head.

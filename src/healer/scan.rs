@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::{HealError, Healer, trail};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rayon::prelude::*;
 
 use crate::detect::{self, ChangedLines, Detector, SkipReason};
@@ -17,6 +18,8 @@ use crate::state::{chain, keys};
 
 /// Files read and scanned together; bounds memory whatever the range.
 const BATCH: usize = 64;
+/// Files read at the same time.
+const READS: usize = 8;
 /// Findings of one case that a run takes up; the rest are counted and wait for the next run.
 const FINDINGS_A_CASE: usize = 50;
 
@@ -49,6 +52,9 @@ pub struct ScanReport {
     /// Cases that need nothing: healed, waiting for people, told before.
     pub known: Vec<(CaseId, String)>,
 }
+
+/// A file's content at the head of the range and, where it was there, at its base.
+type Contents = (Vec<u8>, Option<Vec<u8>>);
 
 /// One file's part of a report.
 #[derive(Default)]
@@ -113,19 +119,9 @@ impl Healer {
     }
 
     async fn scan_batch(&self, request: &ScanRequest, batch: &[Change]) -> Result<Vec<FilePart>, HealError> {
-        let mut contents = Vec::with_capacity(batch.len());
-        for change in batch {
-            if let Some(reason) = self.detector.refuses(&change.path, change.size) {
-                contents.push((change.clone(), Err(reason)));
-                continue;
-            }
-            let head = self.ports.forge.read_blob(&request.repository, &change.blob).await?;
-            let base = match &change.base_blob {
-                Some(blob) => Some(self.ports.forge.read_blob(&request.repository, blob).await?),
-                None => None,
-            };
-            contents.push((change.clone(), Ok((head, base))));
-        }
+        let read = |change: &Change| self.contents(&request.repository, change.clone());
+        // A forge across a network answers several questions in the time of one.
+        let contents: Vec<_> = stream::iter(batch.iter().map(read)).buffered(READS).try_collect().await?;
         let detector = self.detector.clone();
         let repository = request.repository.id.clone();
         let scanned = tokio::task::spawn_blocking(move || {
@@ -140,6 +136,24 @@ impl Healer {
         scanned.await.map_err(|panic| {
             PortError::new("detector", "scan a batch of files", ErrorKind::Malformed).caused_by(panic).into()
         })
+    }
+
+    /// What a file is and was, unless it is passed over unread.
+    async fn contents(
+        &self,
+        repository: &Repository,
+        change: Change,
+    ) -> Result<(Change, Result<Contents, SkipReason>), HealError> {
+        if let Some(reason) = self.detector.refuses(&change.path, change.size) {
+            return Ok((change, Err(reason)));
+        }
+        let forge = &self.ports.forge;
+        let head = forge.read_blob(repository, &change.blob).await?;
+        let base = match &change.base_blob {
+            Some(blob) => Some(forge.read_blob(repository, blob).await?),
+            None => None,
+        };
+        Ok((change, Ok((head, base))))
     }
 
     /// Stores a run for the case unless it needs none.

@@ -233,9 +233,9 @@ pub fn beside(head: &RunHead, mut further: Vec<Write>) -> Transaction {
     Transaction { writes: further, token: None }
 }
 
-/// Moves the run by one event, with further writes that belong to it.
+/// Moves the run by its next events, with further writes that belong to them.
 #[must_use]
-pub fn step(from: &RunHead, to: &RunHead, event: Item, further: Vec<Write>) -> Transaction {
+pub fn step(from: &RunHead, to: &RunHead, events: Vec<Item>, further: Vec<Write>) -> Transaction {
     let token = sha256_hex(&[
         from.case.as_str().as_bytes(),
         &from.generation.0.to_be_bytes(),
@@ -243,11 +243,10 @@ pub fn step(from: &RunHead, to: &RunHead, event: Item, further: Vec<Write>) -> T
         to.state.to_string().as_bytes(),
         &from.fence.to_be_bytes(),
         &from.sequence.to_be_bytes(),
+        &to.sequence.to_be_bytes(),
     ]);
-    let mut writes = vec![
-        Write::Put { item: head_item(to), when: ours(from) },
-        Write::Put { item: event, when: vec![Condition::Absent] },
-    ];
+    let mut writes = vec![Write::Put { item: head_item(to), when: ours(from) }];
+    writes.extend(events.into_iter().map(|item| Write::Put { item, when: vec![Condition::Absent] }));
     writes.extend(further);
     Transaction { writes, token: Some(token) }
 }

@@ -88,7 +88,8 @@ async fn a_file_keeps_the_inbox_contract() {
     let disks = std::sync::Mutex::new(Vec::new());
     inbox::contract(async || {
         let disk = Disk::new();
-        let subject = inbox::Subject { inbox: Arc::new(disk.store().inbox()), clock: disk.clock.clone() };
+        let time = inbox::Time::Virtual(disk.clock.clone());
+        let subject = inbox::Subject { inbox: Arc::new(disk.store().inbox()), time, dedupes: true };
         disks.lock().unwrap().push(disk);
         subject
     })

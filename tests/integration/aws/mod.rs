@@ -1,5 +1,9 @@
 //! The AWS backends against AWS's own DynamoDB and against moto.
 
+mod faults;
+mod inbox;
+mod state;
+
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -10,12 +10,51 @@ use codehealer::ports::{ErrorKind, Inbox, Taken};
 use crate::support::clock::VirtualClock;
 
 const NOW: Duration = Duration::ZERO;
-const MINUTE: Duration = Duration::from_secs(60);
 
-/// A fresh, empty queue and the clock it goes by.
+/// A fresh, empty queue, the time it goes by, and what it can.
 pub struct Subject {
     pub inbox: Arc<dyn Inbox>,
-    pub clock: Arc<VirtualClock>,
+    pub time: Time,
+    /// Whether of equal messages one is kept.
+    pub dedupes: bool,
+}
+
+/// Whose time a queue goes by.
+pub enum Time {
+    Virtual(Arc<VirtualClock>),
+    /// Nobody can turn it: tests wait, and look around the edges instead of at them.
+    Real,
+}
+
+impl Subject {
+    /// The time that the suite counts in.
+    fn unit(&self) -> Duration {
+        match self.time {
+            Time::Virtual(_) => Duration::from_secs(60),
+            Time::Real => Duration::from_secs(4),
+        }
+    }
+
+    /// Waits until `wait` is nearly over.
+    async fn nearly(&self, wait: Duration) {
+        match &self.time {
+            Time::Virtual(clock) => clock.advance(wait - Duration::from_millis(1)),
+            Time::Real => tokio::time::sleep(wait / 2).await,
+        }
+    }
+
+    /// Waits for the rest of what [`Self::nearly`] waited for.
+    async fn rest(&self, wait: Duration) {
+        match &self.time {
+            Time::Virtual(clock) => clock.advance(Duration::from_millis(1)),
+            Time::Real => tokio::time::sleep(wait / 2 + Duration::from_millis(500)).await,
+        }
+    }
+
+    async fn pass(&self, wait: Duration) {
+        self.nearly(wait).await;
+        self.rest(wait).await;
+    }
 }
 
 /// Runs the whole suite; `make` gives an empty queue each time.
@@ -24,18 +63,21 @@ where
     F: Fn() -> Made,
     Made: Future<Output = Subject>,
 {
-    a_message_is_hidden_while_it_is_worked_on(&make().await).await;
-    a_worker_that_dies_gives_the_message_to_another(&make().await).await;
-    a_delayed_message_waits(&make().await).await;
-    a_message_given_back_waits_and_counts(&make().await).await;
-    a_buried_message_is_never_taken(&make().await).await;
-    equal_messages_are_stored_once_until_done(&make().await).await;
+    // At the same time, for those who have to wait for real.
+    tokio::join!(
+        async { a_message_is_hidden_while_it_is_worked_on(&make().await).await },
+        async { a_worker_that_dies_gives_the_message_to_another(&make().await).await },
+        async { a_delayed_message_waits(&make().await).await },
+        async { a_message_given_back_waits_and_counts(&make().await).await },
+        async { a_buried_message_is_never_taken(&make().await).await },
+    );
+    equal_messages_do_no_harm(&make().await).await;
     what_is_no_message_is_refused(&make().await).await;
     workers_share_the_messages(&make().await).await;
 }
 
 async fn take(subject: &Subject, limit: usize) -> Vec<Taken> {
-    subject.inbox.take(limit, MINUTE).await.unwrap()
+    subject.inbox.take(limit, subject.unit()).await.unwrap()
 }
 
 async fn one(subject: &Subject) -> Taken {
@@ -51,7 +93,7 @@ async fn a_message_is_hidden_while_it_is_worked_on(subject: &Subject) {
     assert_eq!((taken.body.as_str(), taken.attempts), (r#"{"é":"\u0000"}"#, 1));
     assert!(take(subject, 10).await.is_empty());
     subject.inbox.done(&taken.receipt).await.unwrap();
-    subject.clock.advance(2 * MINUTE);
+    subject.pass(2 * subject.unit()).await;
     assert!(take(subject, 10).await.is_empty());
     subject.inbox.done(&taken.receipt).await.expect("done twice is done");
 }
@@ -59,9 +101,9 @@ async fn a_message_is_hidden_while_it_is_worked_on(subject: &Subject) {
 async fn a_worker_that_dies_gives_the_message_to_another(subject: &Subject) {
     subject.inbox.enqueue("m", None, NOW).await.unwrap();
     let first = one(subject).await;
-    subject.clock.advance(MINUTE - Duration::from_millis(1));
+    subject.nearly(subject.unit()).await;
     assert!(take(subject, 10).await.is_empty());
-    subject.clock.advance(Duration::from_millis(1));
+    subject.rest(subject.unit()).await;
     let second = one(subject).await;
     assert_eq!(second.attempts, 2);
     assert_ne!(first.receipt, second.receipt);
@@ -76,10 +118,10 @@ async fn a_worker_that_dies_gives_the_message_to_another(subject: &Subject) {
 }
 
 async fn a_delayed_message_waits(subject: &Subject) {
-    subject.inbox.enqueue("later", None, MINUTE).await.unwrap();
+    subject.inbox.enqueue("later", None, subject.unit()).await.unwrap();
     subject.inbox.enqueue("now", None, NOW).await.unwrap();
     assert_eq!(one(subject).await.body, "now");
-    subject.clock.advance(MINUTE);
+    subject.pass(subject.unit()).await;
     let bodies: BTreeSet<_> = take(subject, 10).await.into_iter().map(|taken| taken.body).collect();
     assert!(bodies.contains("later"));
 }
@@ -87,10 +129,11 @@ async fn a_delayed_message_waits(subject: &Subject) {
 async fn a_message_given_back_waits_and_counts(subject: &Subject) {
     subject.inbox.enqueue("m", None, NOW).await.unwrap();
     let taken = one(subject).await;
-    subject.inbox.retry(&taken.receipt, 5 * MINUTE).await.unwrap();
-    subject.clock.advance(4 * MINUTE);
+    let longer = 3 * subject.unit();
+    subject.inbox.retry(&taken.receipt, longer).await.unwrap();
+    subject.nearly(longer).await;
     assert!(take(subject, 10).await.is_empty());
-    subject.clock.advance(MINUTE);
+    subject.rest(longer).await;
     assert_eq!(one(subject).await.attempts, 2);
 }
 
@@ -104,11 +147,18 @@ async fn a_buried_message_is_never_taken(subject: &Subject) {
             subject.inbox.retry(&taken.receipt, NOW).await.unwrap();
         }
     }
-    subject.clock.advance(10 * MINUTE);
+    subject.pass(2 * subject.unit()).await;
     assert_eq!(one(subject).await.body, "good");
 }
 
-async fn equal_messages_are_stored_once_until_done(subject: &Subject) {
+async fn equal_messages_do_no_harm(subject: &Subject) {
+    if !subject.dedupes {
+        subject.inbox.enqueue("same", Some("k"), NOW).await.unwrap();
+        subject.inbox.enqueue("same", Some("k"), NOW).await.unwrap();
+        let bodies: BTreeSet<_> = take(subject, 10).await.into_iter().map(|taken| taken.body).collect();
+        assert_eq!(bodies, BTreeSet::from(["same".to_owned()]));
+        return;
+    }
     let enqueue = |body: &'static str, dedupe| subject.inbox.enqueue(body, Some(dedupe), NOW);
     enqueue("first", "k").await.unwrap();
     enqueue("second", "k").await.unwrap();
@@ -132,7 +182,7 @@ async fn what_is_no_message_is_refused(subject: &Subject) {
     }
     subject.inbox.enqueue(&"x".repeat(1024 * 1024), None, NOW).await.unwrap();
     assert_eq!(one(subject).await.body.len(), 1024 * 1024);
-    assert!(subject.inbox.take(0, MINUTE).await.unwrap().is_empty());
+    assert!(subject.inbox.take(0, subject.unit()).await.unwrap().is_empty());
 }
 
 async fn workers_share_the_messages(subject: &Subject) {
@@ -144,7 +194,7 @@ async fn workers_share_the_messages(subject: &Subject) {
         tokio::spawn(async move {
             let mut bodies = Vec::new();
             loop {
-                let taken = inbox.take(3, MINUTE).await.unwrap();
+                let taken = inbox.take(3, Duration::from_secs(60)).await.unwrap();
                 if taken.is_empty() {
                     return bodies;
                 }

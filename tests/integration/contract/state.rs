@@ -366,16 +366,16 @@ async fn foreign_cursors_are_refused(subject: &Subject) {
 
 async fn expired_items_are_absent(subject: &Subject) {
     let expires = Some(subject.clock.seconds() + 60);
-    let short = Item { expires, ..indexed("short", Index::Due, "r") };
-    commit(subject, vec![put(short.clone(), vec![]), put(indexed("long", Index::Due, "r"), vec![])]).await.unwrap();
+    let short = Item { expires, ..indexed("short", Index::Due, "r2") };
+    commit(subject, vec![put(short.clone(), vec![]), put(indexed("long", Index::Due, "r1"), vec![])]).await.unwrap();
     subject.clock.advance(Duration::from_secs(59));
     assert!(read(subject, "p", "short").await.is_some());
-    settles(subject, &due("r", "r"), true, &["short", "long"]).await;
+    settles(subject, &due("r1", "r2"), true, &["short", "long"]).await;
 
     subject.clock.advance(Duration::from_secs(1));
     assert!(read(subject, "p", "short").await.is_none());
     assert_eq!(walk(subject, &partition(""), false, 10).await, ["long"]);
-    settles(subject, &due("r", "r"), false, &["long"]).await;
+    settles(subject, &due("r1", "r2"), false, &["long"]).await;
     let present = Write::Check { key: key("p", "short"), when: vec![Condition::Present] };
     assert_eq!(commit(subject, vec![present]).await, Err(ErrorKind::Conflict));
     let again = Item { expires: None, ..short };

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod faults;
 pub mod fixes;
 pub mod git;
+pub mod proxy;
 pub mod reference;
 pub mod runtime_api;
 pub mod servers;

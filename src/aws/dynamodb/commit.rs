@@ -1,0 +1,264 @@
+//! Writing: one item by a conditional put or delete, several in a transaction, which costs twice as much.
+//!
+//! Nothing is sent again blindly. A request is repeated only when DynamoDB says that it was not applied: because others wrote
+//! the same items at that moment, or because its comparison was stricter than ours (see [`super::condition`]).
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
+use uuid::Uuid;
+
+use crate::aws::error::port_error;
+use crate::model::sha256_hex;
+use crate::ports::{ErrorKind, PortError, PortResult};
+use crate::state::{Item, Key, Transaction, Write};
+
+use super::condition::{Expression, Guard, broken};
+use super::item::{self, Attributes};
+use super::{DynamoState, PORT};
+
+/// How often a write is sent, each time known not to have happened before.
+const ATTEMPTS: u32 = 6;
+/// Longest pause before the second attempt; doubled before each further one.
+const PAUSE: Duration = Duration::from_millis(40);
+/// How long a caller should stay away when others write the same items all the time.
+const BUSY: Duration = Duration::from_secs(1);
+/// Longest token that DynamoDB takes.
+const TOKEN_CHARS: usize = 36;
+
+/// Why a request was not applied, or may not have been.
+enum Failure {
+    /// Conditions of these writes do not hold of these items, as DynamoDB compares.
+    Refused(Vec<(usize, Option<Attributes>)>),
+    /// Others wrote the same items at that moment. It was not applied.
+    Contended,
+    Failed(PortError),
+}
+
+/// One transaction on its way.
+struct Attempt<'a> {
+    transaction: &'a Transaction,
+    /// One for each write.
+    guards: Vec<Guard>,
+    /// How often the guards changed: another request needs another token.
+    round: u32,
+    attempted: String,
+}
+
+impl DynamoState {
+    pub(super) async fn write(&self, transaction: &Transaction) -> PortResult<()> {
+        let first = transaction.writes.first().map(Write::key);
+        let place = first.map(|key| format!(" from {}/{}", key.pk, key.sk)).unwrap_or_default();
+        let attempted = format!("commit {} writes{place}", transaction.writes.len());
+        transaction.check().map_err(|e| Self::malformed(attempted.clone(), e))?;
+        let guards = vec![Guard::Native; transaction.writes.len()];
+        let mut attempt = Attempt { transaction, guards, round: 0, attempted };
+        for n in 0..ATTEMPTS {
+            match self.send(&attempt).await {
+                Ok(()) => return Ok(()),
+                Err(Failure::Failed(error)) => return Err(error),
+                Err(Failure::Contended) => pause(n).await,
+                Err(Failure::Refused(refused)) => self.judge(&mut attempt, refused)?,
+            }
+        }
+        Err(PortError::new(PORT, attempt.attempted, ErrorKind::Throttled(BUSY))
+            .caused_by("others write the same items all the time; nothing was written"))
+    }
+
+    /// Decides by our own rules about writes that DynamoDB refused: a conflict, or worth another attempt.
+    fn judge(&self, attempt: &mut Attempt<'_>, refused: Vec<(usize, Option<Attributes>)>) -> PortResult<()> {
+        for (n, stored) in refused {
+            let (Some(write), Some(guard)) = (attempt.transaction.writes.get(n), attempt.guards.get_mut(n)) else {
+                return Err(Self::malformed(attempt.attempted.clone(), "the answer names a write that was not sent"));
+            };
+            let key = write.key();
+            let found = broken(write.when(), stored.as_ref(), self.clock.now());
+            let found = found.map_err(|e| Self::malformed(attempt.attempted.clone(), e))?;
+            if let Some(condition) = found {
+                let reason = format!("{}/{} is not {condition:?}", key.pk, key.sk);
+                return Err(PortError::new(PORT, attempt.attempted.clone(), ErrorKind::Conflict).caused_by(reason));
+            }
+            *guard = Guard::Unchanged(stored);
+        }
+        attempt.round += 1;
+        Ok(())
+    }
+
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
+        let guard = attempt.guards.first().unwrap_or(&Guard::Native);
+        match (attempt.transaction.writes.as_slice(), &attempt.transaction.token) {
+            ([write @ Write::Put { item, .. }], None) => self.put(item, write, guard, &attempt.attempted).await,
+            ([write @ Write::Delete { key, .. }], None) => self.delete(key, write, guard, &attempt.attempted).await,
+            ([Write::Check { key, .. }], None) => self.look(key, guard).await,
+            _ => self.transact(attempt).await,
+        }
+    }
+
+    async fn put(&self, item: &Item, write: &Write, guard: &Guard, attempted: &str) -> Result<(), Failure> {
+        let client = self.client().await.map_err(Failure::Failed)?;
+        let mut request = client.put_item().table_name(self.table()).set_item(Some(item::encode(item)));
+        if let Some(expression) = Expression::of(write.when(), guard) {
+            request = request
+                .condition_expression(expression.text())
+                .set_expression_attribute_names(some(expression.names))
+                .set_expression_attribute_values(some(expression.values))
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        }
+        let answer = request.send().await;
+        answer.map(drop).map_err(|error| match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(e)) => Failure::Refused(vec![(0, e.item.clone())]),
+            _ => failure(attempted, &error),
+        })
+    }
+
+    async fn delete(&self, key: &Key, write: &Write, guard: &Guard, attempted: &str) -> Result<(), Failure> {
+        let client = self.client().await.map_err(Failure::Failed)?;
+        let mut request = client.delete_item().table_name(self.table()).set_key(Some(item::key(key)));
+        if let Some(expression) = Expression::of(write.when(), guard) {
+            request = request
+                .condition_expression(expression.text())
+                .set_expression_attribute_names(some(expression.names))
+                .set_expression_attribute_values(some(expression.values))
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        }
+        let answer = request.send().await;
+        answer.map(drop).map_err(|error| match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(e)) => Failure::Refused(vec![(0, e.item.clone())]),
+            _ => failure(attempted, &error),
+        })
+    }
+
+    /// A check alone writes nothing: a consistent read says the same for a quarter of the price.
+    async fn look(&self, key: &Key, guard: &Guard) -> Result<(), Failure> {
+        match guard {
+            Guard::Unchanged(_) => Ok(()),
+            Guard::Native => Err(Failure::Refused(vec![(0, self.stored(key).await.map_err(Failure::Failed)?)])),
+        }
+    }
+
+    async fn transact(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
+        let writes = attempt.transaction.writes.iter().zip(&attempt.guards);
+        let writes: Result<Vec<_>, BuildError> = writes.map(|(write, guard)| self.element(write, guard)).collect();
+        let writes = writes.map_err(|e| Failure::Failed(Self::malformed(attempt.attempted.clone(), e)))?;
+        let client = self.client().await.map_err(Failure::Failed)?;
+        let answer = client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .set_client_request_token(attempt.token(self.table()))
+            .send()
+            .await;
+        answer.map(drop).map_err(|error| match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(e)) => {
+                cancelled(attempt, e.cancellation_reasons(), &error)
+            }
+            _ => failure(&attempt.attempted, &error),
+        })
+    }
+
+    fn element(&self, write: &Write, guard: &Guard) -> Result<TransactWriteItem, BuildError> {
+        let expression = Expression::of(write.when(), guard);
+        let text = expression.as_ref().map(Expression::text);
+        let (names, values) = expression.map(|e| (some(e.names), some(e.values))).unwrap_or_default();
+        let old = Some(ReturnValuesOnConditionCheckFailure::AllOld);
+        let element = TransactWriteItem::builder();
+        Ok(match write {
+            Write::Put { item, .. } => {
+                let put = Put::builder().table_name(self.table()).set_item(Some(item::encode(item)));
+                let put = put.set_condition_expression(text).set_expression_attribute_names(names);
+                let put = put.set_expression_attribute_values(values).set_return_values_on_condition_check_failure(old);
+                element.put(put.build()?).build()
+            }
+            Write::Delete { key, .. } => {
+                let delete = Delete::builder().table_name(self.table()).set_key(Some(item::key(key)));
+                let delete = delete.set_condition_expression(text).set_expression_attribute_names(names);
+                let delete =
+                    delete.set_expression_attribute_values(values).set_return_values_on_condition_check_failure(old);
+                element.delete(delete.build()?).build()
+            }
+            // A check of nothing holds always, and DynamoDB wants to be told so.
+            Write::Check { key, .. } => {
+                let always = format!("attribute_exists({0}) OR attribute_not_exists({0})", item::PK);
+                let check = ConditionCheck::builder().table_name(self.table()).set_key(Some(item::key(key)));
+                let check = check.condition_expression(text.unwrap_or(always)).set_expression_attribute_names(names);
+                let check =
+                    check.set_expression_attribute_values(values).set_return_values_on_condition_check_failure(old);
+                element.condition_check(check.build()?).build()
+            }
+        })
+    }
+}
+
+impl Attempt<'_> {
+    /// The token for DynamoDB, which remembers it for ten minutes, for all tables of an account together.
+    fn token(&self, table: &str) -> Option<String> {
+        let token = self.transaction.token.as_ref()?;
+        let digest = sha256_hex(&[b"token", table.as_bytes(), token.as_bytes(), &self.round.to_be_bytes()]);
+        Some(digest.chars().take(TOKEN_CHARS).collect())
+    }
+}
+
+/// Why a transaction was cancelled. A condition that does not hold outweighs everything else: it will not hold next time.
+fn cancelled(
+    attempt: &Attempt<'_>,
+    reasons: &[CancellationReason],
+    error: &SdkError<TransactWriteItemsError, HttpResponse>,
+) -> Failure {
+    let refused = reasons.iter().enumerate().filter(|(_, reason)| is(reason, &["ConditionalCheckFailed"]));
+    let refused: Vec<_> = refused.map(|(n, reason)| (n, reason.item.clone())).collect();
+    if !refused.is_empty() {
+        return Failure::Refused(refused);
+    }
+    let any = |codes: &[&str]| reasons.iter().any(|reason| is(reason, codes));
+    if any(&["TransactionConflict"]) {
+        return Failure::Contended;
+    }
+    let kind = if any(&["ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"]) {
+        ErrorKind::Throttled(BUSY)
+    } else if any(&["ValidationError", "ItemCollectionSizeLimitExceeded"]) {
+        ErrorKind::Malformed
+    } else if any(&["AccessDenied"]) {
+        ErrorKind::Denied
+    } else {
+        ErrorKind::Unavailable
+    };
+    let mapped = port_error(PORT, attempt.attempted.clone(), error);
+    let told: Vec<&str> = reasons.iter().filter_map(CancellationReason::message).collect();
+    let cause = format!("the transaction was cancelled: {}", told.join("; "));
+    Failure::Failed(PortError { kind, ..mapped }.caused_by(cause))
+}
+
+fn is(reason: &CancellationReason, codes: &[&str]) -> bool {
+    reason.code().is_some_and(|code| codes.contains(&code))
+}
+
+fn failure<E>(attempted: &str, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    match code {
+        // The second: the same token is being worked on, for a caller that gave up waiting.
+        Some("TransactionConflictException" | "TransactionInProgressException") => Failure::Contended,
+        _ => Failure::Failed(port_error(PORT, attempted, error)),
+    }
+}
+
+/// DynamoDB refuses maps that are there and empty.
+fn some<V>(map: std::collections::HashMap<String, V>) -> Option<std::collections::HashMap<String, V>> {
+    (!map.is_empty()).then_some(map)
+}
+
+/// Waits longer each time, and not as long as a rival that began at the same moment.
+pub(super) async fn pause(attempt: u32) {
+    let longest = PAUSE.saturating_mul(1 << attempt.min(6));
+    let share = Uuid::new_v4().as_bytes().first().copied().map_or(1.0, |byte| f64::from(byte) / 255.0);
+    tokio::time::sleep(longest.mul_f64(0.25 + 0.75 * share)).await;
+}
