@@ -23,6 +23,8 @@ pub use aws_credential_types::Credentials;
 pub struct AwsOptions {
     /// Such as `eu-central-1`; by default what the SDK finds (`AWS_REGION`, the profile, the instance).
     pub region: Option<String>,
+    /// Named profile of the AWS configuration files; by default what the SDK finds (`AWS_PROFILE`).
+    pub profile: Option<String>,
     /// Base URL of one server for all services, in place of AWS's own; by default what the SDK finds (`AWS_ENDPOINT_URL`).
     pub endpoint: Option<String>,
     /// Fixed credentials; by default what the SDK finds (environment, profile, role).
@@ -36,6 +38,7 @@ impl Default for AwsOptions {
     fn default() -> Self {
         Self {
             region: None,
+            profile: None,
             endpoint: None,
             credentials: None,
             connect_timeout: Duration::from_secs(2),
@@ -99,6 +102,9 @@ async fn load(options: &AwsOptions) -> SdkConfig {
         .http_client(https_client(nearby));
     if let Some(region) = &options.region {
         loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(profile) = &options.profile {
+        loader = loader.profile_name(profile);
     }
     if let Some(endpoint) = &options.endpoint {
         loader = loader.endpoint_url(endpoint);
