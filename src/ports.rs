@@ -379,9 +379,6 @@ pub trait Inbox: Send + Sync {
     /// Takes up to `limit` messages and hides them from others for `visibility`.
     async fn take(&self, limit: usize, visibility: Duration) -> PortResult<Vec<Taken>>;
 
-    /// Takes note of a message that somebody else took for this process, as Lambda does; it stays hidden for `visibility`.
-    fn adopt(&self, _taken: &Taken, _visibility: Duration) {}
-
     /// Removes a taken message for good. A receipt that has run out is not an error.
     async fn done(&self, receipt: &str) -> PortResult<()>;
 

@@ -167,10 +167,6 @@ impl SqsInbox {
 
 #[async_trait]
 impl Inbox for SqsInbox {
-    fn adopt(&self, taken: &Taken, visibility: Duration) {
-        self.hold(taken, self.clock.now(), visibility);
-    }
-
     async fn enqueue(&self, body: &str, _dedupe: Option<&str>, delay: Duration) -> PortResult<()> {
         let attempted = "enqueue a message";
         if body.is_empty() || body.len() > MESSAGE_BYTES {
