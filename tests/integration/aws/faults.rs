@@ -28,7 +28,7 @@ impl Spoilt {
     async fn new() -> Self {
         let proxy = Proxy::before(&servers::dynamodb().await).await;
         let mut options = options(proxy.url());
-        options.attempt_timeout = Duration::from_secs(3);
+        options.attempt_timeout = Duration::from_secs(8);
         let state = DynamoState::new(Aws::new(options), fresh_table(), VirtualClock::new());
         state.create_table().await.unwrap();
         Self { state, proxy }
@@ -80,7 +80,7 @@ async fn a_write_whose_answer_is_lost_is_not_sent_again() {
         Fault::HalfAnswer,
         Fault::Afterwards(says(500, "InternalServerError")),
         Fault::Afterwards(Answer::new(200, "<html>not DynamoDB</html>")),
-        Fault::Slow(10 * SECOND),
+        Fault::Slow(60 * SECOND),
     ]
     .into_iter()
     .enumerate()

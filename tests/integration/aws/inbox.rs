@@ -48,7 +48,7 @@ impl Queues {
     async fn spoilt(&self) -> (SqsInbox, Proxy) {
         let proxy = Proxy::before(&servers::moto().await).await;
         let mut options = options(proxy.url());
-        options.attempt_timeout = Duration::from_secs(2);
+        options.attempt_timeout = Duration::from_secs(8);
         let way = codehealer::aws::client::Aws::new(options);
         (SqsInbox::new(way, self.options.clone(), Arc::new(SystemClock)), proxy)
     }
@@ -194,7 +194,7 @@ async fn trouble_of_sqs_is_told_as_what_it_is() {
         (says(500, "InternalFailure"), ErrorKind::Unavailable),
         (Fault::Instead(Answer::new(503, "<html>")), ErrorKind::Unavailable),
         (Fault::Instead(Answer::new(429, "{}").with("retry-after", "7")), ErrorKind::Throttled(Duration::from_secs(7))),
-        (Fault::Slow(Duration::from_secs(30)), ErrorKind::Unavailable),
+        (Fault::Slow(Duration::from_secs(60)), ErrorKind::Unavailable),
     ];
     for (fault, kind) in cases {
         proxy.spoil(is("SendMessage"), [fault.clone()]);

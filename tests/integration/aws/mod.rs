@@ -24,6 +24,8 @@ pub fn options(endpoint: &str) -> AwsOptions {
         region: Some("eu-central-1".to_owned()),
         endpoint: Some(endpoint.to_owned()),
         credentials: Some(Credentials::new("test", "test", None, None, "tests")),
+        // A busy machine is not what is tried.
+        attempt_timeout: Duration::from_secs(60),
         ..AwsOptions::default()
     }
 }
@@ -62,7 +64,7 @@ fn no_server_outlives_the_tests_even_when_they_are_killed() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let url = until(Duration::from_secs(90), || std::fs::read_to_string(&file).ok().filter(|url| !url.is_empty()));
+    let url = until(Duration::from_secs(200), || std::fs::read_to_string(&file).ok().filter(|url| !url.is_empty()));
     let address = url.expect("the server started").trim_start_matches("http://").to_owned();
     assert!(TcpStream::connect(&address).is_ok());
 

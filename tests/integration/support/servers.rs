@@ -21,6 +21,9 @@ rm -rf "$scratch" "$scratch.log"
 kill -KILL 0
 "#;
 
+/// How long a server may take to start: a few seconds, unless the machine has much else to do.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// Where a server finds its things.
 pub struct Place {
     /// Where `scripts/counterparts` put it.
@@ -89,7 +92,7 @@ pub async fn dynamodb() -> String {
             command
         },
         ready: "/",
-        patience: Duration::from_secs(60),
+        patience: PATIENCE,
     });
     SERVER.url().await
 }
@@ -104,7 +107,7 @@ pub async fn moto() -> String {
             command
         },
         ready: "/moto-api/",
-        patience: Duration::from_secs(60),
+        patience: PATIENCE,
     });
     SERVER.url().await
 }
@@ -128,7 +131,7 @@ pub async fn emulated_slack() -> String {
             command
         },
         ready: "/",
-        patience: Duration::from_secs(60),
+        patience: PATIENCE,
     });
     SERVER.url().await
 }
