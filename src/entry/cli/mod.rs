@@ -77,7 +77,7 @@ struct Global {
     /// Folder with further rules; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     rules: Vec<PathBuf>,
-    /// DynamoDB table with the state and the audit trail, over [aws] in the configuration
+    /// DynamoDB table with the state and the audit trail, over aws.table in the configuration
     #[arg(long, global = true, value_name = "NAME")]
     table: Option<String>,
     /// Named profile of the AWS configuration

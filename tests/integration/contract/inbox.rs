@@ -209,6 +209,7 @@ async fn workers_share_the_messages(subject: &Subject) {
     for worker in workers.collect::<Vec<_>>() {
         all.extend(worker.await.unwrap());
     }
-    assert_eq!(all.len(), 40);
-    assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), 40, "each message was taken by one worker");
+    // A queue that cannot tell equal messages apart may hand one to two workers at the same moment: at least once.
+    assert!(all.len() == 40 || !subject.dedupes, "a message was taken by two workers");
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), 40, "each message was taken");
 }
