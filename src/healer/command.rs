@@ -81,7 +81,7 @@ impl Healer {
     /// The run whose pull request has this number.
     async fn run_behind(&self, repository: &Repository, number: u64) -> Result<Option<RunHead>, HealError> {
         let Some(request) = self.ports.forge.pull_request(repository, number).await? else { return Ok(None) };
-        let Some((short, generation)) = parts(&request.branch) else { return Ok(None) };
+        let Some((short, generation)) = CaseId::of_branch(&request.branch) else { return Ok(None) };
         let state = &*self.ports.state;
         for case in audit::cases(state, short).await? {
             let head = trail::run_head(state, &case, generation).await?;
@@ -160,26 +160,5 @@ impl Healer {
         };
         self.release(&leased, None).await?;
         done
-    }
-}
-
-/// The beginning of the case and the generation in the name of one of our branches.
-fn parts(branch: &str) -> Option<(&str, Generation)> {
-    let (rest, generation) = branch.strip_prefix("codehealer/")?.rsplit_once("-g")?;
-    let (_, short) = rest.rsplit_once('-')?;
-    Some((short, Generation(generation.parse().ok()?)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_case_is_read_from_the_branch() {
-        let found = parts("codehealer/py-sql-injection-0123456789ab-g12");
-        assert_eq!(found, Some(("0123456789ab", Generation(12))));
-        for other in ["codehealer/x", "main", "codehealer/a-b-gx", "codehealer/-g"] {
-            assert_eq!(parts(other), None, "{other}");
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::lease::Leased;
 use super::{HealError, Healer, trail};
-use crate::model::{Repository, RepositoryId, UnixMillis};
+use crate::model::{BRANCH_PREFIX, Repository, RepositoryId, UnixMillis};
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::state::quota::{Admission, Breaker, Budget, Pace, Pause, Slots, Used, Versioned, replace};
 use crate::state::{Item, Key, keys};
@@ -15,8 +15,6 @@ const ROUNDS: usize = 100;
 const UNDER_WAY_MS: UnixMillis = 10 * 60 * 1000;
 /// Our turn may be waited for this long; beyond, the task is given back.
 const TURN: Duration = Duration::from_secs(5);
-/// Beginning of the names of our branches.
-const BRANCHES: &str = "codehealer/";
 
 /// Bounds on what people get to see of us in one repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +106,7 @@ impl Healer {
                 return Ok(true);
             }
             if !slots.take(branch, limit, now) {
-                let open = self.ports.forge.open_pull_requests(repository, BRANCHES).await?;
+                let open = self.ports.forge.open_pull_requests(repository, BRANCH_PREFIX).await?;
                 slots.reconcile(open.into_iter().map(|request| request.branch), now, UNDER_WAY_MS);
                 if !slots.take(branch, limit, now) {
                     return Ok(false);

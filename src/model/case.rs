@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{RepoPath, RepositoryId, RuleId, sha256_hex};
 
+/// How the names of our branches begin; no other is ever written.
+pub const BRANCH_PREFIX: &str = "codehealer/";
+
 /// Identity of a case: SHA-256 of repository id, rule and path, 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CaseId(String);
@@ -36,7 +39,16 @@ impl CaseId {
     /// The natural name of the branch that heals this case in generation `generation`.
     #[must_use]
     pub fn branch(&self, rule: &RuleId, generation: Generation) -> String {
-        format!("codehealer/{}-{}-g{}", rule.slug(), self.short(), generation.0)
+        format!("{BRANCH_PREFIX}{}-{}-g{}", rule.slug(), self.short(), generation.0)
+    }
+
+    /// What [`CaseId::branch`] put into a name: the beginning of the case's id and the generation; `None` when the branch is none
+    /// of ours.
+    #[must_use]
+    pub fn of_branch(branch: &str) -> Option<(&str, Generation)> {
+        let (rest, generation) = branch.strip_prefix(BRANCH_PREFIX)?.rsplit_once("-g")?;
+        let (_, short) = rest.rsplit_once('-')?;
+        Some((short, Generation(generation.parse().ok()?)))
     }
 }
 
@@ -116,5 +128,21 @@ impl fmt::Display for CaseOutcome {
             Self::Suppressed => "suppressed",
             Self::Failed => "failed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_case_is_read_from_the_branch() {
+        let (rule, path) = (RuleId::new("py-sql-injection").unwrap(), RepoPath::new("a.py").unwrap());
+        let case = CaseId::of(&RepositoryId("7".to_owned()), &rule, &path);
+        let branch = case.branch(&rule, Generation(12));
+        assert_eq!(CaseId::of_branch(&branch), Some((case.short(), Generation(12))));
+        for other in ["codehealer/x", "main", "codehealer/a-b-gx", "codehealer/-g"] {
+            assert_eq!(CaseId::of_branch(other), None, "{other}");
+        }
     }
 }

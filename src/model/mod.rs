@@ -18,7 +18,7 @@ mod text;
 pub use audit::{
     AuditEvent, CandidateJudged, ConsultOutcome, Consultation, Decided, EventKind, Feedback, UnhealedFinding,
 };
-pub use case::{CaseId, CaseOutcome, Generation, RunState};
+pub use case::{BRANCH_PREFIX, CaseId, CaseOutcome, Generation, RunState};
 pub use command::Command;
 pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
 pub use exchange::{Completion, Notice, NoticeKind, Prompt};

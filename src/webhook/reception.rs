@@ -6,14 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::event::{CommentEvent, Event, EventError, Origin, PullRequestEvent, PushEvent};
 use super::signature::{SignatureError, WebhookSecrets, verify};
-use crate::model::{CommandTask, PushTask, RepositoryId, Task};
+use crate::model::{BRANCH_PREFIX, CommandTask, PushTask, RepositoryId, Task};
 
 /// How a comment begins that is meant for us.
 const COMMAND: &str = "/codehealer";
 /// Characters of a command that are kept.
 const COMMAND_CHARS: usize = 500;
-/// How the names of our branches begin.
-const BRANCHES: &str = "codehealer/";
 
 /// A repository that the operator watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +113,7 @@ fn watched_push(watched: &WatchList, request: &Request<'_>, push: PushEvent) -> 
 fn ended_pull_request(watched: &WatchList, event: PullRequestEvent) -> Reception {
     match target(watched, &event.origin) {
         Err(refused) => refused,
-        Ok(_) if !event.branch.starts_with(BRANCHES) => {
+        Ok(_) if !event.branch.starts_with(BRANCH_PREFIX) => {
             Reception::Nothing("the pull request is not one of ours".to_owned())
         }
         Ok((_, repository)) => {

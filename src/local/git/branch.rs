@@ -14,11 +14,9 @@ use super::failure::Failure;
 use super::read::{self, commit_id};
 use super::trees::{self, Kind};
 use crate::fix::paths::refusal;
-use crate::model::{CommitId, RepoPath, UnixMillis};
+use crate::model::{BRANCH_PREFIX, CommitId, RepoPath, UnixMillis};
 use crate::ports::{BranchOutcome, BranchPlan};
 
-/// All branches of ours begin with this; no other is ever written.
-pub const BRANCH_PREFIX: &str = "codehealer/";
 const AUTHOR: &str = "CodeHealer";
 const EMAIL: &str = "codehealer@localhost";
 

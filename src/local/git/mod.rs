@@ -25,7 +25,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use git2::{Config, Oid, RepositoryOpenFlags};
 
-pub use branch::BRANCH_PREFIX;
 pub use read::MAX_BLOB;
 
 use self::failure::Failure;

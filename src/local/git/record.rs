@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::failure::Failure;
-use crate::model::{CommitId, RepositoryId, sha256_hex};
+use crate::model::{BRANCH_PREFIX, CommitId, RepositoryId, sha256_hex};
 
 const VERSION: u32 = 1;
 /// A record larger than this was not written by us, bytes.
@@ -72,7 +72,7 @@ impl Folder {
     }
 
     fn file(&self, branch: &str, extension: &str) -> PathBuf {
-        let branch = branch.strip_prefix(super::BRANCH_PREFIX).unwrap_or(branch);
+        let branch = branch.strip_prefix(BRANCH_PREFIX).unwrap_or(branch);
         self.path.join(format!("{}.{extension}", slug(branch)))
     }
 
