@@ -5,12 +5,26 @@ use std::time::Duration;
 
 use codehealer::healer::{ScanRequest, trail};
 use codehealer::model::{CommitId, RunState};
-use codehealer::ports::FixMemory;
 use codehealer::state::chain::{PushEvent, PushEventKind, PushHead, Stored, verify_push};
 use codehealer::state::run::record;
 use codehealer::state::{QueryOf, keys};
 
+use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, DEVELOP, GOOD, Push, World};
+
+on_both_stores! {
+    the_same_delivery_again_changes_nothing_whenever_it_comes,
+    lost_and_reordered_pushes_find_what_one_scan_finds,
+    a_push_without_any_webhook_is_found_by_the_reconciler,
+    a_webhook_for_a_deleted_branch_is_refused_and_audited,
+    a_branch_that_disappears_while_it_is_healed_ends_its_runs,
+    the_first_sight_of_a_branch_is_a_baseline,
+    a_forced_push_is_scanned_from_where_the_lines_part,
+    a_last_scanned_commit_that_is_nowhere_any_more_is_no_dead_end,
+    history_that_begins_anew_is_a_new_baseline,
+    two_thousand_commits_and_three_hundred_files_are_one_scan,
+    a_broken_configuration_is_told_once_and_mending_it_is_enough,
+}
 
 const EIGHT_DAYS: Duration = Duration::from_secs(8 * 24 * 3600);
 
@@ -20,25 +34,24 @@ async fn seen(world: &World) -> impl PartialEq + std::fmt::Debug {
     for run in world.runs().await {
         trails.push((run.sequence, run.head_hash.clone(), run.state));
     }
-    let memories: Vec<_> = world.store.memory().list(None, 100).await.unwrap().into_iter().map(|m| m.record).collect();
+    let memories: Vec<_> = world.memory.list(None, 100).await.unwrap().into_iter().map(|m| m.record).collect();
     (world.git.references(), world.pull_requests(), world.notices(), memories, trails)
 }
 
 async fn push_events(world: &World, push: &Push) -> Vec<PushEvent> {
     let pk = keys::push_partition(&world.repository().id, DEVELOP, &push.after);
     let of = QueryOf::Partition { pk, prefix: keys::PUSH_EVENTS.to_owned() };
-    let items = trail::all(&world.store.state(), of).await.unwrap();
+    let items = trail::all(&*world.state, of).await.unwrap();
     let events: Vec<PushEvent> = items.iter().map(|item| record(item).unwrap()).collect();
     let head = keys::push_head(&world.repository().id, DEVELOP, &push.after);
-    let head: PushHead = trail::load(&world.store.state(), &head).await.unwrap().expect("the push has a head");
+    let head: PushHead = trail::load(&*world.state, &head).await.unwrap().expect("the push has a head");
     let stored = |event: &PushEvent| Stored { event: event.clone(), kind: serde_json::to_value(&event.kind).unwrap() };
     assert_eq!(verify_push(&events.iter().map(stored).collect::<Vec<_>>(), &head), []);
     events
 }
 
-#[tokio::test]
-async fn the_same_delivery_again_changes_nothing_whenever_it_comes() {
-    let world = World::new().await;
+async fn the_same_delivery_again_changes_nothing_whenever_it_comes(at: Storage) {
+    let world = at.world().await;
     let push = world.pushed("src/config.py", BAD).await;
     let process = world.process();
     process.worker.work(1).await.unwrap();
@@ -83,10 +96,9 @@ async fn of_runs(world: &World) -> BTreeSet<String> {
     world.runs().await.iter().map(|run| format!("{} in {}", run.summary.rule, run.summary.path)).collect()
 }
 
-#[tokio::test]
-async fn lost_and_reordered_pushes_find_what_one_scan_finds() {
+async fn lost_and_reordered_pushes_find_what_one_scan_finds(at: Storage) {
     for order in [&[2][..], &[2, 0, 1], &[1, 2], &[2, 2, 0], &[0, 2, 1]] {
-        let world = World::new().await;
+        let world = at.world().await;
         let base = world.git.tip("develop").unwrap();
         let pushes = [
             world.push("src/a.py", BAD),
@@ -111,17 +123,15 @@ async fn lost_and_reordered_pushes_find_what_one_scan_finds() {
     }
 }
 
-#[tokio::test]
-async fn a_push_without_any_webhook_is_found_by_the_reconciler() {
-    let world = World::new().await;
+async fn a_push_without_any_webhook_is_found_by_the_reconciler(at: Storage) {
+    let world = at.world().await;
     world.push("src/config.py", BAD);
     world.settle().await;
     world.assert_ok().await;
 }
 
-#[tokio::test]
-async fn a_webhook_for_a_deleted_branch_is_refused_and_audited() {
-    let world = World::new().await;
+async fn a_webhook_for_a_deleted_branch_is_refused_and_audited(at: Storage) {
+    let world = at.world().await;
     let push = world.pushed("src/config.py", BAD).await;
     world.git.delete_branch("develop");
     world.process().drain().await.unwrap();
@@ -130,9 +140,8 @@ async fn a_webhook_for_a_deleted_branch_is_refused_and_audited() {
     assert!(matches!(&events.last().unwrap().kind, PushEventKind::Refused { reason } if reason.contains("gone")));
 }
 
-#[tokio::test]
-async fn a_branch_that_disappears_while_it_is_healed_ends_its_runs() {
-    let world = World::new().await;
+async fn a_branch_that_disappears_while_it_is_healed_ends_its_runs(at: Storage) {
+    let world = at.world().await;
     world.pushed("src/config.py", BAD).await;
     world.process().worker.work(1).await.unwrap();
     world.git.delete_branch("develop");
@@ -142,9 +151,8 @@ async fn a_branch_that_disappears_while_it_is_healed_ends_its_runs() {
     world.assert_ended().await;
 }
 
-#[tokio::test]
-async fn the_first_sight_of_a_branch_is_a_baseline() {
-    let world = World::unseen();
+async fn the_first_sight_of_a_branch_is_a_baseline(at: Storage) {
+    let world = at.unseen().await;
     let push = world.pushed("src/old.py", BAD).await;
     assert_eq!(push.before, None);
     world.process().drain().await.unwrap();
@@ -154,9 +162,8 @@ async fn the_first_sight_of_a_branch_is_a_baseline() {
     assert_eq!(of_runs(&world).await, BTreeSet::from(["py-yaml-unsafe-load in src/config.py".to_owned()]));
 }
 
-#[tokio::test]
-async fn a_forced_push_is_scanned_from_where_the_lines_part() {
-    let world = World::new().await;
+async fn a_forced_push_is_scanned_from_where_the_lines_part(at: Storage) {
+    let world = at.world().await;
     let base = world.git.tip("develop").unwrap();
     world.pushed("src/a.py", BAD).await;
     world.settle().await;
@@ -169,9 +176,8 @@ async fn a_forced_push_is_scanned_from_where_the_lines_part() {
     assert_eq!(world.notices(), 2);
 }
 
-#[tokio::test]
-async fn a_last_scanned_commit_that_is_nowhere_any_more_is_no_dead_end() {
-    let world = World::new().await;
+async fn a_last_scanned_commit_that_is_nowhere_any_more_is_no_dead_end(at: Storage) {
+    let world = at.world().await;
     let healer = world.process().worker.healer().clone();
     let at = world.git.tip("develop").unwrap();
     let lost = CommitId::new("1234567890123456789012345678901234567890").unwrap();
@@ -181,9 +187,8 @@ async fn a_last_scanned_commit_that_is_nowhere_any_more_is_no_dead_end() {
     world.assert_ok().await;
 }
 
-#[tokio::test]
-async fn history_that_begins_anew_is_a_new_baseline() {
-    let world = World::new().await;
+async fn history_that_begins_anew_is_a_new_baseline(at: Storage) {
+    let world = at.world().await;
     let before = world.git.tip("develop");
     let after = world.git.on("develop").parents(&[]).file("src/old.py", BAD).commit("another world");
     let push = Push { before, after };
@@ -199,9 +204,8 @@ async fn history_that_begins_anew_is_a_new_baseline() {
     world.assert_ok().await;
 }
 
-#[tokio::test]
-async fn two_thousand_commits_and_three_hundred_files_are_one_scan() {
-    let world = World::new().await;
+async fn two_thousand_commits_and_three_hundred_files_are_one_scan(at: Storage) {
+    let world = at.world().await;
     let before = world.git.tip("develop");
     for number in 0..2_047 {
         world.git.on("develop").file("counter.txt", number.to_string()).commit("count");
@@ -219,9 +223,8 @@ async fn two_thousand_commits_and_three_hundred_files_are_one_scan() {
     assert_eq!((world.branches().len(), world.pull_requests(), world.notices()), (4, 4, 4));
 }
 
-#[tokio::test]
-async fn a_broken_configuration_is_told_once_and_mending_it_is_enough() {
-    let world = World::new().await;
+async fn a_broken_configuration_is_told_once_and_mending_it_is_enough(at: Storage) {
+    let world = at.world().await;
     world.push(".codehealer.toml", "[thresholds]\nopen = 1\n");
     world.pushed("src/config.py", BAD).await;
     world.settle().await;

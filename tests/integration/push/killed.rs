@@ -3,11 +3,18 @@
 use std::sync::Arc;
 
 use crate::support::faults::{Counting, Dying, Fault, LosesAnswers};
-use crate::support::world::{ANSWERED, BAD, ScriptedModel, UNKNOWN, World};
+use crate::support::stores::{Storage, on_both_stores};
+use crate::support::world::{ANSWERED, BAD, ScriptedModel, UNKNOWN};
 
-#[tokio::test]
-async fn a_push_is_healed_once() {
-    let world = World::new().await;
+on_both_stores! {
+    a_push_is_healed_once,
+    killed_between_any_two_effects_it_goes_on,
+    killed_between_any_two_effects_of_a_draft_it_goes_on,
+    when_every_answer_is_lost_nothing_is_done_twice,
+}
+
+async fn a_push_is_healed_once(at: Storage) {
+    let world = at.world().await;
     world.pushed("src/config.py", BAD).await;
     let counting = Counting::new();
     world.process_under(counting.clone()).drain().await.unwrap();
@@ -17,9 +24,9 @@ async fn a_push_is_healed_once() {
 }
 
 /// One world a point: the process is killed after that many effects, another one takes over later.
-async fn killed_everywhere(file: &str, text: &str, model: Option<&Arc<ScriptedModel>>) -> usize {
+async fn killed_everywhere(at: Storage, file: &str, text: &str, model: Option<&Arc<ScriptedModel>>) -> usize {
     for effects in 0.. {
-        let world = World::new().await;
+        let world = at.world().await;
         let world = match model {
             Some(model) => world.with_model(model),
             None => world,
@@ -37,23 +44,20 @@ async fn killed_everywhere(file: &str, text: &str, model: Option<&Arc<ScriptedMo
     0
 }
 
-#[tokio::test]
-async fn killed_between_any_two_effects_it_goes_on() {
-    let points = killed_everywhere("src/config.py", BAD, None).await;
+async fn killed_between_any_two_effects_it_goes_on(at: Storage) {
+    let points = killed_everywhere(at, "src/config.py", BAD, None).await;
     assert!(points > 15, "only {points} points were tried");
 }
 
-#[tokio::test]
-async fn killed_between_any_two_effects_of_a_draft_it_goes_on() {
+async fn killed_between_any_two_effects_of_a_draft_it_goes_on(at: Storage) {
     let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
     assert_eq!(UNKNOWN.replace("%s has %s", "%s has"), ANSWERED);
-    let points = killed_everywhere("src/tell.py", UNKNOWN, Some(&model)).await;
+    let points = killed_everywhere(at, "src/tell.py", UNKNOWN, Some(&model)).await;
     assert!(points > 15, "only {points} points were tried");
 }
 
-#[tokio::test]
-async fn when_every_answer_is_lost_nothing_is_done_twice() {
-    let world = World::new().await;
+async fn when_every_answer_is_lost_nothing_is_done_twice(at: Storage) {
+    let world = at.world().await;
     world.pushed("src/config.py", BAD).await;
     let deaf = LosesAnswers::new();
     for _ in 0..40 {

@@ -10,7 +10,20 @@ use codehealer::model::{ConsultOutcome, EventKind, RunState, Source};
 use codehealer::ports::{Clock, ErrorKind, PortError, PullRequestState};
 
 use crate::support::faults::{Down, Fault, LosesAnswers};
+use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, Process, ScriptedModel, UNKNOWN, World};
+
+on_both_stores! {
+    a_limit_holds_while_answers_are_lost_and_the_rest_follows_in_later_hours,
+    open_pull_requests_are_limited_until_people_end_them,
+    the_most_severe_cases_of_a_large_push_come_first_and_people_are_told_of_the_rest,
+    work_is_laid_down_before_the_deadline_and_taken_up_again,
+    a_forge_that_asks_to_be_left_alone_is_left_alone_by_all_workers,
+    a_paused_repository_rests_until_it_is_resumed;
+    on_threads:
+    many_workers_together_keep_the_limit,
+    fifty_workers_probe_a_dead_model_once_a_cool_down,
+}
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -41,9 +54,8 @@ async fn files_pushed(world: &World, files: usize) {
     world.deliver(&crate::support::world::Push { before, after }).await;
 }
 
-#[tokio::test]
-async fn a_limit_holds_while_answers_are_lost_and_the_rest_follows_in_later_hours() {
-    let mut world = World::new().await;
+async fn a_limit_holds_while_answers_are_lost_and_the_rest_follows_in_later_hours(at: Storage) {
+    let mut world = at.world().await;
     world.policy.caps = caps(10, 1000, 1000);
     // Begins with the hour, so that all work of this test's first part falls into one window.
     let into = world.clock.now() % 3_600_000;
@@ -61,9 +73,8 @@ async fn a_limit_holds_while_answers_are_lost_and_the_rest_follows_in_later_hour
     world.assert_ended().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_workers_together_keep_the_limit() {
-    let mut world = World::new().await;
+async fn many_workers_together_keep_the_limit(at: Storage) {
+    let mut world = at.world().await;
     world.policy.caps = caps(4, 1000, 1000);
     files_pushed(&world, 20).await;
     world.process().worker.work(1).await.unwrap();
@@ -79,9 +90,8 @@ async fn many_workers_together_keep_the_limit() {
     assert_eq!(world.pull_requests(), 4);
 }
 
-#[tokio::test]
-async fn open_pull_requests_are_limited_until_people_end_them() {
-    let mut world = World::new().await;
+async fn open_pull_requests_are_limited_until_people_end_them(at: Storage) {
+    let mut world = at.world().await;
     world.policy.caps = caps(1000, 3, 1000);
     files_pushed(&world, 5).await;
     work(&world, &world.process()).await;
@@ -101,9 +111,8 @@ async fn open_pull_requests_are_limited_until_people_end_them() {
     assert_eq!(world.pull_requests(), 4, "one was closed, one more is opened");
 }
 
-#[tokio::test]
-async fn the_most_severe_cases_of_a_large_push_come_first_and_people_are_told_of_the_rest() {
-    let mut world = World::new().await;
+async fn the_most_severe_cases_of_a_large_push_come_first_and_people_are_told_of_the_rest(at: Storage) {
+    let mut world = at.world().await;
     world.policy.caps = caps(1000, 1000, 2);
     files_pushed(&world, 5).await;
     let process = world.process();
@@ -120,15 +129,14 @@ async fn the_most_severe_cases_of_a_large_push_come_first_and_people_are_told_of
     world.assert_ended().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn fifty_workers_probe_a_dead_model_once_a_cool_down() {
+async fn fifty_workers_probe_a_dead_model_once_a_cool_down(at: Storage) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let model = ScriptedModel::answering(move |_| {
         counter.fetch_add(1, Ordering::SeqCst);
         Err(PortError::new("model", "answer", ErrorKind::Unavailable))
     });
-    let mut world = World::new().await.with_model(&model);
+    let mut world = at.world().await.with_model(&model);
     world.policy.breaker = BreakerPolicy { threshold: 3, cool_down: Duration::from_secs(60) };
     world.policy.defer = Duration::from_secs(30);
     let before = world.git.tip("develop");
@@ -167,10 +175,9 @@ async fn fifty_workers_probe_a_dead_model_once_a_cool_down() {
     }
 }
 
-#[tokio::test]
-async fn work_is_laid_down_before_the_deadline_and_taken_up_again() {
+async fn work_is_laid_down_before_the_deadline_and_taken_up_again(at: Storage) {
     let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
-    let world = World::new().await.with_model(&model);
+    let world = at.world().await.with_model(&model);
     world.pushed("src/tell.py", UNKNOWN).await;
     world.process().worker.work(1).await.unwrap();
     let run = world.run().await;
@@ -190,9 +197,8 @@ async fn work_is_laid_down_before_the_deadline_and_taken_up_again() {
     assert_eq!(model.asked(), 1);
 }
 
-#[tokio::test]
-async fn a_forge_that_asks_to_be_left_alone_is_left_alone_by_all_workers() {
-    let mut world = World::new().await;
+async fn a_forge_that_asks_to_be_left_alone_is_left_alone_by_all_workers(at: Storage) {
+    let mut world = at.world().await;
     world.policy.caps = caps(1000, 1000, 1000);
     world.pushed("src/config.py", BAD).await;
     world.process().worker.work(1).await.unwrap();
@@ -212,9 +218,8 @@ async fn a_forge_that_asks_to_be_left_alone_is_left_alone_by_all_workers() {
     world.assert_ok().await;
 }
 
-#[tokio::test]
-async fn a_paused_repository_rests_until_it_is_resumed() {
-    let world = World::new().await;
+async fn a_paused_repository_rests_until_it_is_resumed(at: Storage) {
+    let world = at.world().await;
     let pause = codehealer::state::quota::Pause { by: "ann".to_owned(), at: 0 };
     let item = codehealer::state::Item {
         key: codehealer::state::keys::pause(&world.repository().id),
@@ -222,7 +227,7 @@ async fn a_paused_repository_rests_until_it_is_resumed() {
         indexes: Vec::new(),
         expires: None,
     };
-    codehealer::healer::trail::put(&world.store.state(), item.clone()).await.unwrap();
+    codehealer::healer::trail::put(&*world.state, item.clone()).await.unwrap();
     world.pushed("src/config.py", BAD).await;
     for _ in 0..3 {
         work(&world, &world.process()).await;
@@ -230,7 +235,7 @@ async fn a_paused_repository_rests_until_it_is_resumed() {
     assert!(world.runs().await.is_empty() && world.branches().is_empty());
     let delete = codehealer::state::Write::Delete { key: item.key, when: Vec::new() };
     let transaction = codehealer::state::Transaction { writes: vec![delete], token: None };
-    codehealer::healer::trail::commit(&world.store.state(), &transaction).await.unwrap();
+    codehealer::healer::trail::commit(&*world.state, &transaction).await.unwrap();
     world.settle().await;
     world.assert_ok().await;
     assert_eq!(world.pull_request(&world.run().await).await.unwrap().state, PullRequestState::Open);

@@ -1,4 +1,5 @@
-//! What becomes of a push, in whole worlds: faults, people, hostile input.
+//! What becomes of a push, in whole worlds: faults, people, hostile input. Each test runs with the embedded store and with
+//! DynamoDB, unless it has no state to speak of.
 
 mod again;
 mod hostile;

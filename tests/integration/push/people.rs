@@ -8,7 +8,21 @@ use codehealer::ports::PullRequestState;
 use codehealer::state::run::RunHead;
 
 use crate::support::faults::{Dying, Fault};
+use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, DEVELOP, GOOD, World};
+
+on_both_stores! {
+    a_closed_pull_request_is_never_opened_again,
+    a_merged_fix_is_trusted_and_its_undoing_begins_one_new_generation,
+    a_fix_that_was_amended_is_learned_as_it_was_merged,
+    a_commit_of_a_person_on_our_branch_stays_its_tip,
+    a_person_who_is_faster_than_our_record_keeps_the_branch,
+    our_branch_without_a_pull_request_gets_one,
+    a_branch_of_that_name_with_other_content_is_left_alone,
+    a_file_that_changed_before_delivery_is_judged_anew_once,
+    a_file_that_was_healed_before_delivery_asks_for_nothing,
+    what_is_found_while_people_look_waits_and_is_healed_afterwards,
+}
 
 const FILE: &str = "src/config.py";
 
@@ -16,8 +30,8 @@ fn branch(run: &RunHead) -> String {
     run.case.branch(&run.summary.rule, run.generation)
 }
 
-async fn healed() -> World {
-    let world = World::new().await;
+async fn healed(at: Storage) -> World {
+    let world = at.world().await;
     world.pushed(FILE, BAD).await;
     world.settle().await;
     world.assert_ok().await;
@@ -38,9 +52,8 @@ async fn heal_all(world: &World) {
     world.settle().await;
 }
 
-#[tokio::test]
-async fn a_closed_pull_request_is_never_opened_again() {
-    let world = healed().await;
+async fn a_closed_pull_request_is_never_opened_again(at: Storage) {
+    let world = healed(at).await;
     world.git.delete_branch(&branch(&world.run().await));
     world.settle().await;
     assert_eq!(world.run().await.summary.outcome, CaseOutcome::Closed);
@@ -55,9 +68,8 @@ async fn a_closed_pull_request_is_never_opened_again() {
     world.assert_ended().await;
 }
 
-#[tokio::test]
-async fn a_merged_fix_is_trusted_and_its_undoing_begins_one_new_generation() {
-    let world = healed().await;
+async fn a_merged_fix_is_trusted_and_its_undoing_begins_one_new_generation(at: Storage) {
+    let world = healed(at).await;
     world.git.merge(&branch(&world.run().await), "develop");
     world.settle().await;
     let merged = world.run().await;
@@ -84,9 +96,8 @@ async fn a_merged_fix_is_trusted_and_its_undoing_begins_one_new_generation() {
     world.assert_ended().await;
 }
 
-#[tokio::test]
-async fn a_fix_that_was_amended_is_learned_as_it_was_merged() {
-    let world = healed().await;
+async fn a_fix_that_was_amended_is_learned_as_it_was_merged(at: Storage) {
+    let world = healed(at).await;
     let name = branch(&world.run().await);
     let amended = GOOD.replace("yaml.safe_load(f)", "yaml.safe_load(f) or {}");
     world.git.on(&name).file(FILE, &amended).commit("or nothing");
@@ -99,9 +110,8 @@ async fn a_fix_that_was_amended_is_learned_as_it_was_merged() {
     assert!(memory.scope_after.contains("or {}"), "{}", memory.scope_after);
 }
 
-#[tokio::test]
-async fn a_commit_of_a_person_on_our_branch_stays_its_tip() {
-    let world = healed().await;
+async fn a_commit_of_a_person_on_our_branch_stays_its_tip(at: Storage) {
+    let world = healed(at).await;
     let name = branch(&world.run().await);
     let theirs = world.git.on(&name).file(FILE, GOOD.replace("path", "place")).commit("better names");
     let push = world.pushed(FILE, format!("{BAD}\n\ndef more(f):\n    return yaml.load(f)\n")).await;
@@ -112,11 +122,10 @@ async fn a_commit_of_a_person_on_our_branch_stays_its_tip() {
     assert_eq!((world.branches().len(), world.pull_requests(), world.notices()), (1, 1, 1));
 }
 
-#[tokio::test]
-async fn a_person_who_is_faster_than_our_record_keeps_the_branch() {
+async fn a_person_who_is_faster_than_our_record_keeps_the_branch(at: Storage) {
     // Killed at every point; a person commits on whatever branch there is by then.
     for effects in 0..30 {
-        let world = World::new().await;
+        let world = at.world().await;
         world.pushed(FILE, BAD).await;
         let dying = Dying::after(effects);
         let _ = world.process_under(dying.clone() as Arc<dyn Fault>).drain().await;
@@ -135,11 +144,10 @@ async fn a_person_who_is_faster_than_our_record_keeps_the_branch() {
     }
 }
 
-#[tokio::test]
-async fn our_branch_without_a_pull_request_gets_one() {
+async fn our_branch_without_a_pull_request_gets_one(at: Storage) {
     let mut effects = 0;
     let world = loop {
-        let world = World::new().await;
+        let world = at.world().await;
         world.pushed(FILE, BAD).await;
         let _ = world.process_under(Dying::after(effects) as Arc<dyn Fault>).drain().await;
         if !world.branches().is_empty() {
@@ -154,9 +162,8 @@ async fn our_branch_without_a_pull_request_gets_one() {
     assert_eq!(world.pull_request(&run).await.unwrap().state, PullRequestState::Open);
 }
 
-#[tokio::test]
-async fn a_branch_of_that_name_with_other_content_is_left_alone() {
-    let world = World::new().await;
+async fn a_branch_of_that_name_with_other_content_is_left_alone(at: Storage) {
+    let world = at.world().await;
     world.pushed(FILE, BAD).await;
     world.process().worker.work(1).await.unwrap();
     let name = branch(&world.run().await);
@@ -170,9 +177,8 @@ async fn a_branch_of_that_name_with_other_content_is_left_alone() {
     world.assert_ended().await;
 }
 
-#[tokio::test]
-async fn a_file_that_changed_before_delivery_is_judged_anew_once() {
-    let world = World::new().await;
+async fn a_file_that_changed_before_delivery_is_judged_anew_once(at: Storage) {
+    let world = at.world().await;
     world.pushed(FILE, BAD).await;
     world.process().worker.work(1).await.unwrap();
     world.push(FILE, format!("\"\"\"Reads settings.\"\"\"\n{BAD}"));
@@ -184,9 +190,8 @@ async fn a_file_that_changed_before_delivery_is_judged_anew_once() {
     world.assert_ended().await;
 }
 
-#[tokio::test]
-async fn a_file_that_was_healed_before_delivery_asks_for_nothing() {
-    let world = World::new().await;
+async fn a_file_that_was_healed_before_delivery_asks_for_nothing(at: Storage) {
+    let world = at.world().await;
     world.pushed(FILE, BAD).await;
     world.process().worker.work(1).await.unwrap();
     world.push(FILE, GOOD);
@@ -196,9 +201,8 @@ async fn a_file_that_was_healed_before_delivery_asks_for_nothing() {
     world.assert_ended().await;
 }
 
-#[tokio::test]
-async fn what_is_found_while_people_look_waits_and_is_healed_afterwards() {
-    let world = healed().await;
+async fn what_is_found_while_people_look_waits_and_is_healed_afterwards(at: Storage) {
+    let world = healed(at).await;
     let name = branch(&world.run().await);
     let more = "\n\ndef more(stream):\n    return yaml.unsafe_load(stream)\n";
     world.pushed(FILE, format!("{BAD}{more}")).await;

@@ -7,7 +7,15 @@ use codehealer::healer::HealError;
 use codehealer::model::{CaseId, Generation, Provenance};
 
 use crate::support::faults::{Fault, Gate};
+use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, Process, ScriptedModel, UNKNOWN, World};
+
+on_both_stores! {
+    on_threads:
+    sixteen_workers_take_one_case_and_ask_the_model_once,
+    a_slow_model_is_not_asked_again_by_a_rival,
+    who_sleeps_past_the_lease_writes_nothing_stale,
+}
 
 /// A world whose one run waits to be healed.
 async fn detected(world: &World, file: &str, text: &str) -> (CaseId, Generation) {
@@ -27,11 +35,10 @@ fn heals(
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixteen_workers_take_one_case_and_ask_the_model_once() {
+async fn sixteen_workers_take_one_case_and_ask_the_model_once(at: Storage) {
     for _ in 0..5 {
         let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
-        let world = World::new().await.with_model(&model);
+        let world = at.world().await.with_model(&model);
         let run = detected(&world, "src/tell.py", UNKNOWN).await;
         let workers: Vec<_> = (0..16).map(|_| heals(world.process(), run.clone())).collect();
         let mut busy = 0;
@@ -45,10 +52,9 @@ async fn sixteen_workers_take_one_case_and_ask_the_model_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_model_is_not_asked_again_by_a_rival() {
+async fn a_slow_model_is_not_asked_again_by_a_rival(at: Storage) {
     let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
-    let mut world = World::new().await.with_model(&model);
+    let mut world = at.world().await.with_model(&model);
     world.policy.lease = Duration::from_millis(300);
     let run = detected(&world, "src/tell.py", UNKNOWN).await;
     let gate = Gate::before("model", "complete", 0);
@@ -68,8 +74,8 @@ async fn a_slow_model_is_not_asked_again_by_a_rival() {
 }
 
 /// One worker sleeps before this call until its lease is long over and its rival is done, then a person merges, then it wakes.
-async fn sleeps_before(port: &'static str, verb: &'static str, number: usize) {
-    let world = World::new().await;
+async fn sleeps_before(at: Storage, port: &'static str, verb: &'static str, number: usize) {
+    let world = at.world().await;
     let run = detected(&world, "src/config.py", BAD).await;
     let gate = Gate::before(port, verb, number);
     let sleeper = heals(world.process_under(gate.clone() as Arc<dyn Fault>), run.clone());
@@ -96,8 +102,7 @@ async fn sleeps_before(port: &'static str, verb: &'static str, number: usize) {
     world.assert_ended().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_sleeps_past_the_lease_writes_nothing_stale() {
+async fn who_sleeps_past_the_lease_writes_nothing_stale(at: Storage) {
     for (port, verb) in [
         ("forge", "ensure_branch"),
         ("forge", "ensure_pull_request"),
@@ -105,11 +110,11 @@ async fn who_sleeps_past_the_lease_writes_nothing_stale() {
         ("memory", "remember_new"),
         ("memory", "nearest"),
     ] {
-        sleeps_before(port, verb, 0).await;
+        sleeps_before(at, port, verb, 0).await;
     }
     // Every transaction of the sleeper: the lease, the decision, the branch, the proposal, the rest. Giving the lease back, which
     // is the last one, may come late.
     for number in 0..5 {
-        sleeps_before("state", "commit", number).await;
+        sleeps_before(at, "state", "commit", number).await;
     }
 }

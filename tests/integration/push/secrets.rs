@@ -1,17 +1,20 @@
 //! Secrets in code, chat, answers, errors and commits: none reaches a pull request, notice, trail, memory, log or prompt.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use codehealer::local::store::FILE_NAME;
 use codehealer::ports::{ErrorKind, PortError};
-use rusqlite::types::ValueRef;
 
 use crate::support::slack::Chat;
+use crate::support::stores::{Storage, everything, on_both_stores};
 use crate::support::world::{Push, ScriptedModel, World, files, rewrite};
+
+on_both_stores! {
+    no_secret_reaches_any_sink,
+    a_fix_beside_a_secret_is_proposed_without_showing_it,
+}
 
 /// Characters that look random, the same each time. Put together here, so that no literal looks like a real secret.
 fn noise(alphabet: &str, count: usize, seed: usize) -> String {
@@ -114,29 +117,6 @@ impl Write for Log {
     }
 }
 
-/// Everything in the state file, as text.
-fn dump(file: &Path) -> String {
-    let connection = rusqlite::Connection::open(file).unwrap();
-    let mut tables = connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
-    let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let mut text = String::new();
-    for name in names {
-        let mut all = connection.prepare(&format!("SELECT * FROM \"{name}\"")).unwrap();
-        let columns = all.column_count();
-        let mut rows = all.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            for column in 0..columns {
-                match row.get_ref(column).unwrap() {
-                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
-                    _ => {}
-                }
-                text.push('\n');
-            }
-        }
-    }
-    text
-}
-
 /// Every place where text of ours can be read, by name.
 async fn sinks(world: &World, log: &Log, model: &ScriptedModel) -> Vec<(&'static str, String)> {
     let read = |folder: &str| -> String {
@@ -155,7 +135,7 @@ async fn sinks(world: &World, log: &Log, model: &ScriptedModel) -> Vec<(&'static
         ("notices", read("notices")),
         ("notices as sent", shown),
         ("commit messages", messages),
-        ("state file", dump(&world.folder().join(FILE_NAME))),
+        ("stores", everything(world).await),
         ("memory", serde_json::to_string(&world.memories().await).unwrap()),
         ("log", String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned()),
         ("prompts", prompts),
@@ -185,8 +165,7 @@ fn around<'a>(text: &'a str, found: &str) -> &'a str {
     &text[start..end]
 }
 
-#[tokio::test]
-async fn no_secret_reaches_any_sink() {
+async fn no_secret_reaches_any_sink(at: Storage) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber =
@@ -210,7 +189,7 @@ async fn no_secret_reaches_any_sink() {
                 Ok(rewrite(prompt, "90", |region| region.replace("has %s", "has")))
             }),
         };
-        let mut world = World::on_disk().with_model(&model);
+        let mut world = at.readable().unseen().await.with_model(&model);
         world.team = Some(team);
         let first = world.git.on("develop").file("README.md", "a shop\n").commit("begin");
         let after = world.git.on("develop").file("src/tell.py", &code).commit(&format!("log in with {secret}"));
@@ -226,10 +205,9 @@ async fn no_secret_reaches_any_sink() {
     }
 }
 
-#[tokio::test]
-async fn a_fix_beside_a_secret_is_proposed_without_showing_it() {
+async fn a_fix_beside_a_secret_is_proposed_without_showing_it(at: Storage) {
     for secret in secrets(1) {
-        let world = World::on_disk();
+        let world = at.readable().unseen().await;
         let first = world.git.on("develop").file("README.md", "a shop\n").commit("begin");
         let code = format!(
             "import yaml\n\n\ndef load(f):\n    login(\"{secret}\")\n    return yaml.load(f, Loader=yaml.Loader)\n    # {secret}\n"

@@ -7,12 +7,22 @@ use codehealer::local::model::OpenAiModel;
 use codehealer::model::{
     CaseOutcome, Decision, EventKind, Evidence, FixId, PastFix, Provenance, RunState, Source, TrackRecord,
 };
-use codehealer::ports::FixMemory;
 use codehealer::state::run::RunHead;
 
 use crate::support::faults::{Down, Fault};
 use crate::support::slack::Chat;
+use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, ScriptedModel, UNKNOWN, World};
+
+on_both_stores! {
+    a_model_that_hangs_is_given_up_and_asked_again_later,
+    a_model_that_hangs_for_a_day_escalates_once,
+    a_source_that_is_down_never_raises_a_tier,
+    an_outage_of_hours_fails_nothing,
+    what_a_model_claims_of_itself_opens_nothing,
+    a_poisoned_memory_never_opens_however_similar_and_however_often_it_is_there,
+    only_what_a_member_said_and_another_confirmed_opens,
+}
 
 const FILE: &str = "src/tell.py";
 
@@ -24,10 +34,9 @@ async fn count(world: &World, run: &RunHead, name: &str) -> usize {
     world.events(run).await.iter().filter(|event| event.kind.name() == name).count()
 }
 
-#[tokio::test]
-async fn a_model_that_hangs_is_given_up_and_asked_again_later() {
+async fn a_model_that_hangs_is_given_up_and_asked_again_later(at: Storage) {
     let model = good_model();
-    let mut world = World::new().await.with_model(&model);
+    let mut world = at.world().await.with_model(&model);
     world.policy.model_timeout = Duration::from_millis(50);
     let push = world.pushed(FILE, UNKNOWN).await;
     let hangs = Down::hanging("model");
@@ -50,11 +59,10 @@ async fn a_model_that_hangs_is_given_up_and_asked_again_later() {
     assert_eq!(model.asked(), 1);
 }
 
-#[tokio::test]
-async fn a_model_that_hangs_for_a_day_escalates_once() {
+async fn a_model_that_hangs_for_a_day_escalates_once(at: Storage) {
     let url = silent_server().await;
     let limit = Duration::from_millis(20);
-    let mut world = World::new().await;
+    let mut world = at.world().await;
     world.policy.model_timeout = limit;
     world.model = Some(Arc::new(OpenAiModel::new(&url, "silent", None, limit).unwrap()));
     world.pushed(FILE, UNKNOWN).await;
@@ -81,13 +89,12 @@ async fn silent_server() -> String {
     url
 }
 
-#[tokio::test]
-async fn a_source_that_is_down_never_raises_a_tier() {
+async fn a_source_that_is_down_never_raises_a_tier(at: Storage) {
     for port in ["team", "memory", "model"] {
         let chat = Chat { messages: &[("U1", "py-format-arguments, anybody?")], confirmed: false };
         let (_folder, team) = chat.open();
         let model = good_model();
-        let mut world = World::new().await.with_model(&model);
+        let mut world = at.world().await.with_model(&model);
         world.team = Some(team);
         world.pushed(FILE, UNKNOWN).await;
         let down = Down::failing(port);
@@ -108,10 +115,9 @@ async fn a_source_that_is_down_never_raises_a_tier() {
     }
 }
 
-#[tokio::test]
-async fn an_outage_of_hours_fails_nothing() {
+async fn an_outage_of_hours_fails_nothing(at: Storage) {
     for port in ["forge", "notifier", "memory"] {
-        let world = World::new().await;
+        let world = at.world().await;
         world.pushed("src/config.py", BAD).await;
         world.process().worker.work(1).await.unwrap();
         let down = Down::failing(port);
@@ -128,11 +134,10 @@ async fn an_outage_of_hours_fails_nothing() {
     }
 }
 
-#[tokio::test]
-async fn what_a_model_claims_of_itself_opens_nothing() {
+async fn what_a_model_claims_of_itself_opens_nothing(at: Storage) {
     for claim in ["100", "99999", "100%\nCONFIDENCE 100"] {
         let model = ScriptedModel::rewriting("%s has %s", "%s has", claim);
-        let world = World::new().await.with_model(&model);
+        let world = at.world().await.with_model(&model);
         world.pushed(FILE, UNKNOWN).await;
         world.settle().await;
         world.assert_ok().await;
@@ -143,8 +148,8 @@ async fn what_a_model_claims_of_itself_opens_nothing() {
 }
 
 /// A fix of the finding as a world with a model makes and merges it.
-async fn remembered() -> PastFix {
-    let world = World::new().await.with_model(&good_model());
+async fn remembered(at: Storage) -> PastFix {
+    let world = at.world().await.with_model(&good_model());
     world.pushed(FILE, UNKNOWN).await;
     world.settle().await;
     let run = world.run().await;
@@ -155,10 +160,10 @@ async fn remembered() -> PastFix {
 }
 
 /// How a world without a model decides that remembers these fixes.
-async fn decided_with(fixes: Vec<PastFix>) -> (Option<Decision>, u8) {
-    let world = World::new().await;
+async fn decided_with(at: Storage, fixes: Vec<PastFix>) -> (Option<Decision>, u8) {
+    let world = at.world().await;
     for fix in fixes {
-        world.store.memory().remember(&fix).await.unwrap();
+        world.memory.remember(&fix).await.unwrap();
     }
     world.pushed(FILE, UNKNOWN).await;
     world.settle().await;
@@ -174,9 +179,8 @@ async fn decided_with(fixes: Vec<PastFix>) -> (Option<Decision>, u8) {
     (run.summary.decision, run.summary.confidence.unwrap().percent())
 }
 
-#[tokio::test]
-async fn a_poisoned_memory_never_opens_however_similar_and_however_often_it_is_there() {
-    let fix = remembered().await;
+async fn a_poisoned_memory_never_opens_however_similar_and_however_often_it_is_there(at: Storage) {
+    let fix = remembered(at).await;
     let copies = |provenance: Provenance, record: TrackRecord| -> Vec<PastFix> {
         let copy = |number: usize| PastFix {
             id: FixId(format!("{number:064}")),
@@ -187,20 +191,20 @@ async fn a_poisoned_memory_never_opens_however_similar_and_however_often_it_is_t
         (0..12).map(copy).collect()
     };
     let merged = Provenance::Merged { pull_request: "1".into(), commit: "c".into() };
-    let (decision, percent) = decided_with(copies(merged, TrackRecord::default())).await;
+    let (decision, percent) = decided_with(at, copies(merged, TrackRecord::default())).await;
     assert_eq!(decision, Some(Decision::Open), "merged fixes are believed: {percent}");
 
     let praised = TrackRecord { accepted: 1_000, rejected: 0, reverted: 0 };
     for provenance in [Provenance::Imported, Provenance::Proposed { case: "x".into() }] {
         for record in [TrackRecord::default(), praised] {
-            let (decision, percent) = decided_with(copies(provenance.clone(), record)).await;
+            let (decision, percent) = decided_with(at, copies(provenance.clone(), record)).await;
             assert!(percent < 85 && decision != Some(Decision::Open), "{provenance:?} {record:?}: {percent}");
         }
         // One honest fix does not lend them its name.
         let mut mixed = copies(provenance.clone(), praised);
         mixed[0].provenance = Provenance::Mined { commit: "c".into() };
         mixed[0].record = TrackRecord::default();
-        let (decision, percent) = decided_with(mixed).await;
+        let (decision, percent) = decided_with(at, mixed).await;
         assert!(percent < 85 && decision != Some(Decision::Open), "{provenance:?} beside a mined one: {percent}");
     }
 }
@@ -208,9 +212,9 @@ async fn a_poisoned_memory_never_opens_however_similar_and_however_often_it_is_t
 const QUESTION: &str = "py-format-arguments again:\n```\nreturn \"%s has %s\" % (name,)\n```";
 const ANSWER: &str = "use this instead:\n```\nreturn \"%s has\" % (name,)\n```";
 
-async fn decided_by_chat(author: &str, confirmed: bool) -> (Option<Source>, Option<Decision>, u8) {
+async fn decided_by_chat(at: Storage, author: &str, confirmed: bool) -> (Option<Source>, Option<Decision>, u8) {
     let (_folder, team) = Chat { messages: &[("U1", QUESTION), (author, ANSWER)], confirmed }.open();
-    let mut world = World::new().await;
+    let mut world = at.world().await;
     world.team = Some(team);
     world.pushed(FILE, UNKNOWN).await;
     world.settle().await;
@@ -219,11 +223,10 @@ async fn decided_by_chat(author: &str, confirmed: bool) -> (Option<Source>, Opti
     (summary.source, summary.decision, summary.confidence.unwrap().percent())
 }
 
-#[tokio::test]
-async fn only_what_a_member_said_and_another_confirmed_opens() {
-    assert_eq!(decided_by_chat("U2", true).await, (Some(Source::TeamKnowledge), Some(Decision::Open), 90));
+async fn only_what_a_member_said_and_another_confirmed_opens(at: Storage) {
+    assert_eq!(decided_by_chat(at, "U2", true).await, (Some(Source::TeamKnowledge), Some(Decision::Open), 90));
     for (author, confirmed) in [("G1", true), ("B1", true), ("U9", true), ("G1", false), ("U2", false)] {
-        let (source, decision, percent) = decided_by_chat(author, confirmed).await;
+        let (source, decision, percent) = decided_by_chat(at, author, confirmed).await;
         assert_eq!(source, Some(Source::TeamKnowledge), "{author}");
         assert!(percent < 85 && decision == Some(Decision::Draft), "{author} {confirmed}: {percent}");
     }

@@ -10,5 +10,6 @@ pub mod runtime_api;
 pub mod servers;
 pub mod slack;
 pub mod slack_api;
+pub mod stores;
 mod under;
 pub mod world;

@@ -8,15 +8,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use codehealer::aws::dynamodb::DynamoState;
 use codehealer::detect::{Detector, Limits, RuleSet};
 use codehealer::healer::{Directory, Healer, Policy, Ports, Worker, trail};
 use codehealer::local::embedder::StructuralEmbedder;
 use codehealer::local::git::LocalForge;
 use codehealer::local::notifier::FileNotifier;
-use codehealer::local::store::{FILE_NAME, Options, Store};
+use codehealer::local::store::Store;
 use codehealer::model::{AuditEvent, CommitId, PastFix, PushTask, Repository, RunState, Task, sha256_hex};
 use codehealer::ports::{
-    Completion, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest, State, TeamKnowledge,
+    Completion, Embedder, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest, State, TeamKnowledge,
 };
 use codehealer::state::run::{RunHead, record};
 use codehealer::state::{Index, QueryOf};
@@ -25,6 +26,7 @@ use tempfile::TempDir;
 use super::clock::VirtualClock;
 use super::faults::{Fault, Healthy, Under};
 use super::git::TestRepo;
+use super::stores::Storage;
 
 /// A file with one finding whose curated fix opens a pull request.
 pub const BAD: &str =
@@ -89,9 +91,15 @@ impl Model for ScriptedModel {
 pub struct World {
     pub git: TestRepo,
     pub clock: Arc<VirtualClock>,
+    /// Holds the inbox and the memory of fixes, and the state unless that is elsewhere.
     pub store: Store,
-    pub forge: Arc<LocalForge>,
+    pub state: Arc<dyn State>,
+    /// Set when the state is in DynamoDB.
+    pub table: Option<DynamoState>,
+    pub forge: Arc<dyn Forge>,
     pub team: Option<Arc<dyn TeamKnowledge>>,
+    pub memory: Arc<dyn FixMemory>,
+    pub embedder: Arc<dyn Embedder>,
     pub model: Option<Arc<dyn Model>>,
     pub policy: Policy,
     pub shown: Arc<Mutex<Vec<Notice>>>,
@@ -101,34 +109,40 @@ pub struct World {
 }
 
 impl World {
-    /// A repository with one harmless commit on `develop`, which was seen before.
+    /// [`Storage::world`] in the embedded store.
     pub async fn new() -> Self {
-        let world = Self::unseen();
-        world.git.on("develop").file("README.md", "a shop\n").commit("begin");
-        world.process().worker.reconcile().await.unwrap();
-        world
+        Storage::InMemory.world().await
     }
 
-    /// A world in which no branch was looked at yet.
-    pub fn unseen() -> Self {
-        let clock = VirtualClock::new();
-        let store = Store::in_memory(Options::new(clock.clone())).unwrap();
-        Self::over(tempfile::tempdir().unwrap(), store, clock)
-    }
-
-    /// The same with its state in a file.
-    pub fn on_disk() -> Self {
-        let (clock, folder) = (VirtualClock::new(), tempfile::tempdir().unwrap());
-        let store = Store::open(&folder.path().join(FILE_NAME), Options::new(clock.clone())).unwrap();
-        Self::over(folder, store, clock)
-    }
-
-    fn over(folder: TempDir, store: Store, clock: Arc<VirtualClock>) -> Self {
+    pub(super) fn over(
+        folder: TempDir,
+        store: Store,
+        (state, table): (Arc<dyn State>, Option<DynamoState>),
+        clock: Arc<VirtualClock>,
+    ) -> Self {
         let git = TestRepo::new();
-        let forge = Arc::new(LocalForge::new(folder.path(), [(git.described().id, git.git_dir())]));
+        let forge: Arc<dyn Forge> = Arc::new(LocalForge::new(folder.path(), [(git.described().id, git.git_dir())]));
+        let (memory, embedder): (Arc<dyn FixMemory>, Arc<dyn Embedder>) =
+            (Arc::new(store.memory()), Arc::new(StructuralEmbedder));
         let (processes, deliveries) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (team, model, shown, policy) = (None, None, Arc::default(), Policy::default());
-        Self { git, clock, store, forge, team, model, policy, shown, folder, processes, deliveries }
+        Self {
+            git,
+            clock,
+            store,
+            state,
+            table,
+            forge,
+            team,
+            memory,
+            embedder,
+            model,
+            policy,
+            shown,
+            folder,
+            processes,
+            deliveries,
+        }
     }
 
     pub fn with_model(mut self, model: &Arc<ScriptedModel>) -> Self {
@@ -154,15 +168,13 @@ impl World {
     pub fn process_under(&self, fault: Arc<dyn Fault>) -> Process {
         let seen = Arc::clone(&self.shown);
         let show = Arc::new(move |notice: &Notice| seen.lock().unwrap().push(notice.clone()));
-        let memory: Arc<dyn FixMemory> = Arc::new(self.store.memory());
-        let state: Arc<dyn State> = Arc::new(self.store.state());
         let inbox: Arc<dyn Inbox> = Arc::new(self.store.inbox());
         let ports = Ports {
-            forge: Under::new(self.forge.clone() as Arc<dyn Forge>, &fault),
-            state: Under::new(state, &fault),
+            forge: Under::new(Arc::clone(&self.forge), &fault),
+            state: Under::new(Arc::clone(&self.state), &fault),
             team: self.team.clone().map(|team| Under::new(team, &fault) as Arc<dyn TeamKnowledge>),
-            memory: Under::new(memory, &fault),
-            embedder: Arc::new(StructuralEmbedder),
+            memory: Under::new(Arc::clone(&self.memory), &fault),
+            embedder: Under::new(Arc::clone(&self.embedder), &fault),
             model: self.model.clone().map(|model| Under::new(model, &fault) as Arc<dyn Model>),
             notifier: Under::<dyn codehealer::ports::Notifier>::new(
                 Arc::new(FileNotifier::new(self.folder().join("notices"), show)),
@@ -239,7 +251,7 @@ impl World {
     pub async fn runs(&self) -> Vec<RunHead> {
         let hash = self.repository().id.0;
         let of = QueryOf::Index { index: Index::Repository, hash, from: String::new(), to: "\u{10ffff}".into() };
-        let items = trail::all(&self.store.state(), of).await.unwrap();
+        let items = trail::all(&*self.state, of).await.unwrap();
         items.iter().map(|item| record(item).unwrap()).collect()
     }
 
@@ -251,7 +263,7 @@ impl World {
     }
 
     pub async fn events(&self, run: &RunHead) -> Vec<AuditEvent> {
-        trail::events(&self.store.state(), &run.case, run.generation).await.unwrap()
+        trail::events(&*self.state, &run.case, run.generation).await.unwrap()
     }
 
     /// Branches of ours, with their tips.
@@ -280,7 +292,7 @@ impl World {
     pub async fn assert_ended(&self) {
         for run in self.runs().await {
             assert!(run.state.is_terminal(), "not ended: {run:#?}");
-            let check = trail::check(&self.store.state(), &run).await.unwrap();
+            let check = trail::check(&*self.state, &run).await.unwrap();
             assert!(matches!(check, trail::TrailCheck::Whole { .. }), "{check:?}");
         }
         assert_eq!(self.store.inbox().buried(10).await.unwrap(), [], "nothing is put aside");
