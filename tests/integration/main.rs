@@ -11,6 +11,7 @@ mod hostile_repository;
 mod lambda;
 mod local_git;
 mod local_store;
+mod opensearch;
 mod push;
 mod rules;
 mod slack;

@@ -112,6 +112,23 @@ pub async fn moto() -> String {
     SERVER.url().await
 }
 
+/// A real OpenSearch node with its k-NN plugin, empty; every test has an index of its own there.
+pub async fn opensearch() -> String {
+    static SERVER: Server = Server::new(Spec {
+        name: "opensearch",
+        command: |place| {
+            let parts = ["classes", "jars/*", "knn/*"].map(|part| place.installed.join(part).display().to_string());
+            let mut command = Command::new("java");
+            command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", &parts.join(":"), "CounterpartNode"]);
+            command.arg(&place.scratch).arg(place.port.to_string());
+            command
+        },
+        ready: "/_cluster/health",
+        patience: PATIENCE,
+    });
+    SERVER.url().await
+}
+
 /// Slack as others emulate it: the bot `codehealer`, and Ann and Bob, each with a token.
 pub async fn emulated_slack() -> String {
     static SERVER: Server = Server::new(Spec {
