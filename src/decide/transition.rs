@@ -41,7 +41,7 @@ pub fn after(state: Option<RunState>, event: &EventKind) -> Result<RunState, Ill
         (state, E::Failed { .. }) if !state.is_terminal() => S::Failed,
         (S::Proposed | S::Notifying | S::Notified | S::Done, E::Feedback(_)) => state,
         // What could not be healed can still be ignored.
-        (S::Failed, E::Feedback(Feedback::Ignored { .. })) => state,
+        (S::Failed | S::Superseded | S::Suppressed, E::Feedback(Feedback::Ignored { .. })) => state,
         _ => return Err(IllegalStep { state, event: event.name() }),
     };
     Ok(next)

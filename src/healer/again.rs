@@ -1,24 +1,47 @@
-//! Runs that begin because an earlier one ended: superseded before delivery, or waited for by new findings.
+//! Runs that begin because an earlier one ended: superseded before delivery, merged and undone, or waited for by new findings.
+//!
+//! A scan sees what a range of commits brought in. What went and came back between two scans, or moved to another file, it does
+//! not see: a case that this may have happened to is marked, and looked at until the scan has caught up with what was seen.
 
 use std::collections::BTreeSet;
+
+use serde_json::json;
 
 use super::heal::replay;
 use super::lease::Leased;
 use super::scan::Ended;
 use super::{HealError, Healer, ScanReport, ScanRequest, trail};
-use crate::model::{CaseId, Fingerprint, Generation, Repository};
-use crate::state::run::{FindingStatus, Summary};
-use crate::state::{QueryOf, Transaction, Write, keys};
+use crate::model::{CaseId, CommitId, EventKind, Finding, Fingerprint, Generation, RepoPath, Repository, RepositoryId};
+use crate::ports::{ErrorKind, PortError};
+use crate::state::run::{self, FindingStatus, RunHead, Summary};
+use crate::state::{Condition, Item, QueryOf, Transaction, Write, keys};
+
+/// What became of findings that were looked for again.
+enum Again {
+    /// They stand, and this run takes them up.
+    Run(CaseId, Generation),
+    /// None of them stands, or all that do need nothing. What comes back after `for_good` is seen by a scan.
+    Nothing { for_good: bool },
+}
 
 impl Healer {
-    /// Opens the next generation of a superseded run: its findings, as far as they still stand at the branch's head.
-    pub(super) async fn judge_anew(&self, leased: &Leased) -> Result<Option<Generation>, HealError> {
+    /// Opens the next run for a superseded one: its findings, as far as they still stand at the branch's head.
+    pub(super) async fn judge_anew(&self, leased: &Leased) -> Result<Option<(CaseId, Generation)>, HealError> {
         let walk = replay(leased)?;
         let fingerprints = walk.findings.iter().map(|f| f.fingerprint.clone()).collect();
-        self.open_again(&leased.head.summary, &fingerprints).await
+        match self.open_again(&leased.head.summary, walk.commit, &fingerprints).await? {
+            Again::Run(case, generation) => Ok(Some((case, generation))),
+            Again::Nothing { for_good: true } => Ok(None),
+            Again::Nothing { for_good: false } => {
+                let head = &leased.head;
+                let since = format!("superseded in {}", head.generation.0);
+                trail::put(&*self.ports.state, look_again(&head.summary.repository.id, &head.case, &since)).await?;
+                Ok(None)
+            }
+        }
     }
 
-    /// Opens runs for findings that waited for a pull request which has ended since.
+    /// Opens runs for findings that waited for a pull request which has ended since, and for those whose fix was undone.
     ///
     /// # Errors
     /// When the forge or the store cannot be asked.
@@ -26,41 +49,62 @@ impl Healer {
         let state = &*self.ports.state;
         let of = QueryOf::Partition { pk: keys::waiting_partition(&repository.id), prefix: String::new() };
         let mut opened = Vec::new();
-        for item in trail::all(state, of).await? {
-            let case = CaseId::from_stored(item.key.sk.clone());
-            let Some(previous) = self.previous_run(&case).await? else { continue };
-            if matches!(previous.ended, Ended::NotYet | Ended::WaitsForPeople) {
-                continue;
+        for mark in trail::all(state, of).await? {
+            match self.look_at(&CaseId::from_stored(mark.key.sk.clone())).await? {
+                None | Some(Again::Nothing { for_good: false }) => continue,
+                Some(Again::Nothing { for_good: true }) => {}
+                Some(Again::Run(case, generation)) => opened.push((case, generation)),
             }
-            let Some(run) = trail::run_head(state, &case, previous.head.generation).await? else { continue };
-            let records = trail::findings(state, &case).await?;
-            let waiting = records.into_iter().filter(|r| r.status == FindingStatus::Waiting);
-            let fingerprints = waiting.map(|r| r.fingerprint).collect();
-            if let Some(generation) = self.open_again(&run.summary, &fingerprints).await? {
-                opened.push((case, generation));
-            }
-            let delete = Write::Delete { key: item.key, when: Vec::new() };
-            trail::commit(state, &Transaction { writes: vec![delete], token: None }).await?;
+            unmark(&mark, state).await?;
         }
         Ok(opened)
     }
 
-    /// Opens a run for those of the findings that still stand at the branch's head.
+    /// Looks for the findings of a marked case. `None` while its last run goes on.
+    async fn look_at(&self, case: &CaseId) -> Result<Option<Again>, HealError> {
+        let state = &*self.ports.state;
+        let Some(previous) = self.previous_run(case).await? else { return Ok(None) };
+        if matches!(previous.ended, Ended::NotYet | Ended::WaitsForPeople) {
+            return Ok(None);
+        }
+        let generation = previous.head.generation;
+        let Some(run) = trail::run_head(state, case, generation).await? else { return Ok(None) };
+        let Some(commit) = self.began_at(&run).await? else { return Ok(None) };
+        let records = trail::findings(state, case).await?;
+        let asks = |status| !matches!(status, FindingStatus::Suppressed | FindingStatus::Escalated);
+        let fingerprints = records.into_iter().filter(|r| asks(r.status)).map(|r| r.fingerprint).collect();
+        self.open_again(&run.summary, &commit, &fingerprints).await.map(Some)
+    }
+
+    /// The commit at which a run's findings were detected.
+    async fn began_at(&self, run: &RunHead) -> Result<Option<CommitId>, HealError> {
+        let events = trail::events(&*self.ports.state, &run.case, run.generation).await?;
+        Ok(events.into_iter().find_map(|event| match event.kind {
+            EventKind::Detected { commit, .. } => Some(commit),
+            _ => None,
+        }))
+    }
+
+    /// Opens a run for those of the findings, known since `commit`, that still stand at the branch's head.
     async fn open_again(
         &self,
         summary: &Summary,
+        commit: &CommitId,
         fingerprints: &BTreeSet<Fingerprint>,
-    ) -> Result<Option<Generation>, HealError> {
-        let forge = &self.ports.forge;
-        let Some(head) = forge.head(&summary.repository, &summary.reference).await? else { return Ok(None) };
-        let Some(file) = forge.read(&summary.repository, &head, &summary.path).await? else { return Ok(None) };
-        let mut findings = self.detector.scan(&summary.repository.id, &summary.path, &file.bytes).findings;
-        findings.retain(|f| fingerprints.contains(&f.fingerprint));
+    ) -> Result<Again, HealError> {
+        let repository = &summary.repository;
+        let head = self.ports.forge.head(repository, &summary.reference).await?;
+        let Some(head) = head else { return Ok(Again::Nothing { for_good: true }) };
+        // Read after the head: what comes back once the scan stands here is part of a later range.
+        let position = self.position(repository, &summary.reference).await?;
+        let nothing = Again::Nothing { for_good: position.is_none_or(|position| position == head) };
+        let Some((path, bytes)) = self.where_it_is(summary, commit, &head).await? else { return Ok(nothing) };
+        let findings = self.standing(summary, (&path, &bytes), fingerprints);
         if findings.is_empty() {
-            return Ok(None);
+            return Ok(nothing);
         }
         let request = ScanRequest {
-            repository: summary.repository.clone(),
+            repository: repository.clone(),
             reference: summary.reference.clone(),
             base: None,
             head,
@@ -68,7 +112,72 @@ impl Healer {
             external: Vec::new(),
         };
         let mut report = ScanReport::default();
-        self.open_case(&request, &mut report, (&summary.rule, &summary.path), &findings).await?;
-        Ok(report.runs.first().map(|(_, generation)| *generation))
+        self.open_case(&request, &mut report, (&summary.rule, &path), &findings).await?;
+        Ok(report.runs.into_iter().next().map_or(nothing, |(case, generation)| Again::Run(case, generation)))
+    }
+
+    /// The case's file at the head: under its path, or where it was moved to since `commit`.
+    async fn where_it_is(
+        &self,
+        summary: &Summary,
+        commit: &CommitId,
+        head: &CommitId,
+    ) -> Result<Option<(RepoPath, Vec<u8>)>, HealError> {
+        let (forge, repository) = (&self.ports.forge, &summary.repository);
+        if let Some(file) = forge.read(repository, head, &summary.path).await? {
+            return Ok(Some((summary.path.clone(), file.bytes)));
+        }
+        let changes = match forge.changed_files(repository, Some(commit), head).await {
+            // A force push took the commit away: what there is now is new to the scan.
+            Err(PortError { kind: ErrorKind::Missing, .. }) => return Ok(None),
+            other => other?,
+        };
+        let moved = changes.files.into_iter().find(|change| change.base_path.as_ref() == Some(&summary.path));
+        let Some(moved) = moved else { return Ok(None) };
+        if self.policy.ignored()?.is_match(moved.path.as_str())
+            || self.detector.refuses(&moved.path, moved.size).is_some()
+        {
+            return Ok(None);
+        }
+        let bytes = forge.read_blob(repository, &moved.blob).await?;
+        Ok(Some((moved.path, bytes)))
+    }
+
+    /// Those of the findings that stand in a text, under the path where it is now.
+    fn standing(
+        &self,
+        summary: &Summary,
+        (path, bytes): (&RepoPath, &[u8]),
+        fingerprints: &BTreeSet<Fingerprint>,
+    ) -> Vec<Finding> {
+        let scan = |path: &RepoPath| self.detector.scan(&summary.repository.id, path, bytes).findings;
+        // A fingerprint covers the path: what moved is known by the one that it would have had.
+        let known: Vec<Finding> =
+            scan(&summary.path).into_iter().filter(|f| fingerprints.contains(&f.fingerprint)).collect();
+        if *path == summary.path {
+            return known;
+        }
+        let is_known = |f: &Finding| known.iter().any(|k| k.rule.id == f.rule.id && k.span == f.span);
+        scan(path).into_iter().filter(is_known).collect()
+    }
+}
+
+/// The mark that a case is to be looked at again. `since` tells marks apart.
+pub(super) fn look_again(repository: &RepositoryId, case: &CaseId, since: &str) -> Item {
+    let mut mark = run::waiting_item(repository, case);
+    mark.fields.insert("since".to_owned(), json!(since));
+    mark
+}
+
+/// Takes a mark away unless it was set again meanwhile.
+async fn unmark(mark: &Item, state: &dyn crate::ports::State) -> Result<(), HealError> {
+    let when = match mark.fields.get("since") {
+        Some(since) => vec![Condition::Equals("since", since.clone())],
+        None => Vec::new(),
+    };
+    let delete = Write::Delete { key: mark.key.clone(), when };
+    match trail::commit(state, &Transaction { writes: vec![delete], token: None }).await {
+        Err(error) if error.kind == ErrorKind::Conflict => Ok(()),
+        other => Ok(other?),
     }
 }

@@ -1,5 +1,6 @@
 //! Doing what a person wrote in a comment on one of our pull requests, once, and answering there.
 
+use super::feedback::mark;
 use super::heal::replay;
 use super::lease::LeaseOutcome;
 use super::{HealError, Healer, audit, trail};
@@ -153,12 +154,11 @@ impl Healer {
             });
             let records: Vec<_> = wanted.collect();
             let mut writes = Self::finding_writes(&head.case, &records);
-            let item = run::waiting_item(&head.summary.repository.id, &head.case);
-            writes.push(Write::Put { item, when: Vec::new() });
+            writes.push(mark(&leased));
             let kind = EventKind::Feedback(Feedback::Retried { by: by.to_owned() });
             self.append_with(&mut leased, kind, writes).await.map(|()| true)
         };
-        self.release(&leased, None).await?;
+        self.release(&leased, self.due(&leased)).await?;
         done
     }
 }

@@ -1,5 +1,6 @@
 //! What people did with our proposals: merged, closed, ignored. It changes memory, suppressions and the case's outcome.
 
+use super::again::look_again;
 use super::deliver::short;
 use super::heal::{error_chain, replay};
 use super::lease::{LeaseOutcome, Leased};
@@ -13,7 +14,7 @@ use crate::model::{
 use crate::ports::{PullRequest, PullRequestState};
 use crate::report::notice;
 use crate::state::Write;
-use crate::state::run::{self, FindingRecord, FindingStatus, RunHead};
+use crate::state::run::{FindingRecord, FindingStatus, RunHead};
 
 impl Healer {
     /// Looks at every open pull request of a repository and takes in what people did with it. Returns the cases that changed.
@@ -48,7 +49,7 @@ impl Healer {
             (PullRequestState::Merged, commit) => self.merged(&mut leased, commit.as_ref()).await,
             _ => self.closed(&mut leased).await,
         };
-        self.release(&leased, None).await?;
+        self.release(&leased, self.due(&leased)).await?;
         outcome?;
         self.bring_notice_up_to_date(&leased).await;
         Ok(true)
@@ -85,7 +86,10 @@ impl Healer {
         };
         let records = self.records(leased, |f| proposed(&walk, f), FindingStatus::Healed, None)?;
         let kind = EventKind::Feedback(Feedback::Merged { commit, amended });
-        self.append_with(leased, kind, Self::finding_writes(&leased.head.case.clone(), &records)).await
+        let mut writes = Self::finding_writes(&leased.head.case, &records);
+        // The merge may be undone by now, unseen by a scan that looks at both ends of a range.
+        writes.push(mark(leased));
+        self.append_with(leased, kind, writes).await
     }
 
     /// Remembers the merged fix; true when people changed it before they merged.
@@ -139,14 +143,16 @@ impl Healer {
         generation: Generation,
         (reference, commit): (&str, &CommitId),
     ) -> Result<(), HealError> {
-        let LeaseOutcome::Taken(mut leased) = self.lease(case, generation).await? else { return Ok(()) };
+        let LeaseOutcome::Taken(mut leased) = self.lease(case, generation).await? else {
+            return Err(HealError::TakenOver(case.clone()));
+        };
         let last = leased.events.iter().rev().find_map(|e| match &e.kind {
             EventKind::Feedback(feedback) => Some(feedback),
             _ => None,
         });
         let merged_here = matches!(last, Some(Feedback::Merged { .. })) && leased.head.summary.reference == reference;
         let done = if merged_here { self.take_back(&mut leased, commit).await } else { Ok(()) };
-        self.release(&leased, None).await?;
+        self.release(&leased, self.due(&leased)).await?;
         done
     }
 
@@ -175,7 +181,7 @@ impl Healer {
             return Err(HealError::TakenOver(case.clone()));
         };
         let done = self.ignore_leased(&mut leased, finding, by, reason).await;
-        self.release(&leased, None).await?;
+        self.release(&leased, self.due(&leased)).await?;
         done
     }
 
@@ -225,8 +231,7 @@ impl Healer {
         let case = &leased.head.case;
         let mut writes = Self::finding_writes(case, &waiting);
         if !waiting.is_empty() {
-            let item = run::waiting_item(&leased.head.summary.repository.id, case);
-            writes.push(Write::Put { item, when: Vec::new() });
+            writes.push(mark(leased));
         }
         Ok(writes)
     }
@@ -244,6 +249,13 @@ impl Healer {
             .map(|f| FindingRecord { reason: reason.clone(), ..self.finding_record(leased, &walk, f, status) })
             .collect())
     }
+}
+
+/// The mark that the run's case is to be looked at again, unlike every earlier one.
+pub(super) fn mark(leased: &Leased) -> Write {
+    let head = &leased.head;
+    let since = format!("{} of {}", head.sequence, head.generation.0);
+    Write::Put { item: look_again(&head.summary.repository.id, &head.case, &since), when: Vec::new() }
 }
 
 /// Whether the pull request held a fix for the finding; what it only listed is not judged with it.

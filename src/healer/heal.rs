@@ -23,8 +23,8 @@ pub struct CaseReport {
     pub decided: Option<Decided>,
     /// The decided change as a unified diff, for people: without secrets.
     pub diff: Option<String>,
-    /// The generation in which a superseded run's findings are judged anew.
-    pub anew: Option<Generation>,
+    /// The run in which a superseded run's findings are judged anew; of another case when its file was moved.
+    pub anew: Option<(CaseId, Generation)>,
     /// Set when another worker holds the lease: nothing was done here.
     pub busy_until: Option<UnixMillis>,
 }
@@ -69,8 +69,12 @@ impl Healer {
             (Ok(()), RunState::Superseded) => self.judge_anew(&leased).await,
             _ => Ok(None),
         };
-        let at_once = anew.is_err() || matches!(outcome, Err(HealError::OutOfTime));
-        let due = if at_once { Some(self.ports.clock.now()) } else { self.due(&leased) };
+        let due = match (&anew, &outcome) {
+            (Err(_), _) | (_, Err(HealError::OutOfTime)) => Some(self.ports.clock.now()),
+            // Its findings were judged anew just now.
+            (Ok(_), Ok(())) if leased.head.state == RunState::Superseded => None,
+            _ => self.due(&leased),
+        };
         self.release(&leased, due).await?;
         outcome?;
         let diff = self.diff(&leased).await?;
@@ -183,14 +187,15 @@ impl Healer {
         }
     }
 
-    /// When the run wants attention next: a deferred one at its time, an unfinished one after a pause, an ended one never.
-    fn due(&self, leased: &Leased) -> Option<UnixMillis> {
-        if leased.head.state.is_terminal() {
-            return None;
-        }
-        match leased.events.last().map(|e| &e.kind) {
-            Some(EventKind::Deferred { until, .. }) => Some(*until),
-            _ => Some(self.ports.clock.now() + trail::millis(self.policy.lease)),
+    /// When the run wants attention next: a deferred one at its time, an unfinished one after a pause, a superseded one until its
+    /// findings were judged anew, an ended one never.
+    pub(super) fn due(&self, leased: &Leased) -> Option<UnixMillis> {
+        let now = self.ports.clock.now();
+        match (leased.head.state, leased.events.last().map(|e| &e.kind)) {
+            (RunState::Superseded, _) => leased.head.due.map(|_| now),
+            (state, _) if state.is_terminal() => None,
+            (_, Some(EventKind::Deferred { until, .. })) => Some(*until),
+            _ => Some(now + trail::millis(self.policy.lease)),
         }
     }
 

@@ -6,6 +6,7 @@ use super::lease::LeaseOutcome;
 use super::{HealError, Healer, trail};
 use crate::model::{CaseId, CommitId, EventKind, Generation, Notice, NoticeKind, Repository, RunState, UnixMillis};
 use crate::report::markdown::text;
+use crate::state::run::RunHead;
 
 /// The cases of one batch come up together, an hour after the batch before.
 const BATCH_MS: UnixMillis = 60 * 60 * 1000;
@@ -64,16 +65,20 @@ impl Healer {
         (at_once, until): (usize, UnixMillis),
     ) -> Result<Option<String>, HealError> {
         let head = trail::run_head(&*self.ports.state, case, generation).await?;
-        if head.is_none_or(|head| head.state != RunState::Detected || head.sequence > 1) {
+        if head.as_ref().is_none_or(has_begun) {
             return Ok(None);
         }
         let LeaseOutcome::Taken(mut leased) = self.lease(case, generation).await? else { return Ok(None) };
+        // Between the two looks a rival may have begun, or ended, the run.
+        let begun = has_begun(&leased.head);
         let reason = format!("its push brought more than the {at_once} cases that are healed at once");
-        let done = match leased.head.state {
-            RunState::Detected => self.append(&mut leased, EventKind::Deferred { reason, until }).await,
-            _ => Ok(()),
-        };
-        self.release(&leased, Some(until)).await?;
-        done.map(|()| Some(leased.head.summary.headline.clone()))
+        let done = if begun { Ok(()) } else { self.append(&mut leased, EventKind::Deferred { reason, until }).await };
+        self.release(&leased, self.due(&leased)).await?;
+        done.map(|()| (!begun).then(|| leased.head.summary.headline.clone()))
     }
+}
+
+/// Whether more is known of a run than that it was detected.
+fn has_begun(head: &RunHead) -> bool {
+    head.state != RunState::Detected || head.sequence > 1
 }

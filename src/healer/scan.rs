@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use super::again::look_again;
 use super::{HealError, Healer, trail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rayon::prelude::*;
@@ -256,7 +257,7 @@ impl Healer {
             record.reason = Some("the case's pull request still waits for people".to_owned());
             trail::put(&*self.ports.state, run::finding_item(case, &record)).await?;
         }
-        trail::put(&*self.ports.state, run::waiting_item(repository, case)).await?;
+        trail::put(&*self.ports.state, look_again(repository, case, &format!("{blob} at {now}"))).await?;
         report.known.push((case.clone(), "its pull request still waits for people".to_owned()));
         Ok(())
     }

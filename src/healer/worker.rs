@@ -291,8 +291,8 @@ impl Worker {
             return Ok(Some(wait(until)));
         }
         // A deferred run comes back through the index of due work.
-        if let Some(generation) = report.anew {
-            self.enqueue(&[(case.clone(), generation)]).await?;
+        if let Some(run) = report.anew {
+            self.enqueue(&[run]).await?;
         }
         Ok(None)
     }

@@ -14,6 +14,7 @@ mod local_store;
 mod opensearch;
 mod push;
 mod rules;
+mod schedules;
 mod slack;
 mod support;
 mod verify_command;

@@ -159,12 +159,12 @@ async fn heal_one(
     let spinner = output.spinner(label.to_owned());
     let bar = spinner.clone();
     let progress = move |step: &Step| bar.set_message(format!("{label}: {}", doing(step)));
-    let mut generation = generation;
+    let (mut case, mut generation) = (case.clone(), generation);
     // A superseded run is judged anew at once, and another worker's lease is waited for.
     for _ in 0..10 {
-        let report = healer.heal(case, generation, &progress).await?;
+        let report = healer.heal(&case, generation, &progress).await?;
         if let Some(next) = report.anew {
-            generation = next;
+            (case, generation) = next;
             continue;
         }
         let Some(until) = report.busy_until else {
