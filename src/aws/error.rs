@@ -1,5 +1,6 @@
 //! What an answer of AWS means for the caller.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -21,7 +22,8 @@ const SHOWN: usize = 400;
 #[error("{said}{remedy}")]
 struct Said {
     said: String,
-    remedy: &'static str,
+    /// Empty, or begins with `; `.
+    remedy: Cow<'static, str>,
 }
 
 /// Turns an error of the SDK into one of ours. `attempted` completes "could not …".
@@ -32,7 +34,37 @@ where
 {
     let kind = kind(error);
     let remedy = remedy(&kind, error);
-    PortError::new(port, attempted, kind).caused_by(Said { said: said(error), remedy })
+    PortError::new(port, attempted, kind).caused_by(Said { said: said(error), remedy: remedy.into() })
+}
+
+/// The same where a service means something of its own by it: the caller knows the kind and the remedy.
+#[must_use]
+pub fn explained<E>(
+    port: &'static str,
+    attempted: impl Into<String>,
+    error: &SdkError<E, HttpResponse>,
+    (kind, remedy): (ErrorKind, impl fmt::Display),
+) -> PortError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    PortError::new(port, attempted, kind).caused_by(Said { said: said(error), remedy: format!("; {remedy}").into() })
+}
+
+/// The code and the message of an error that the service itself answered with; empty for every other.
+#[must_use]
+pub fn words<E>(error: &SdkError<E, HttpResponse>) -> (&str, &str)
+where
+    E: ProvideErrorMetadata,
+{
+    let told = error.as_service_error();
+    let part = |of: fn(&E) -> Option<&str>| told.and_then(of).unwrap_or_default();
+    (short(part(ProvideErrorMetadata::code)), part(ProvideErrorMetadata::message))
+}
+
+/// Query-protocol errors come as `AWS.SimpleQueueService.NonExistentQueue`, others as `prefix#Code`.
+fn short(code: &str) -> &str {
+    code.rsplit(['#', '.']).next().unwrap_or(code)
 }
 
 /// The kind of an error, told from its code first, then from the status.
@@ -55,9 +87,7 @@ where
 }
 
 fn of_code(code: &str, response: &HttpResponse) -> Option<ErrorKind> {
-    // Query-protocol errors come as `AWS.SimpleQueueService.NonExistentQueue`, others as `prefix#Code`.
-    let code = code.rsplit(['#', '.']).next().unwrap_or(code);
-    Some(match code {
+    Some(match short(code) {
         "ThrottlingException"
         | "Throttling"
         | "ThrottledException"

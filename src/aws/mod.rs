@@ -3,4 +3,12 @@
 pub mod client;
 pub mod dynamodb;
 pub mod error;
+pub mod secrets;
 pub mod sqs;
+
+/// What is wrong with a table or a queue, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defect {
+    pub problem: String,
+    pub remedy: String,
+}

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::{
     TimeToLiveStatus,
 };
 
+use crate::aws::Defect;
 use crate::aws::error::port_error;
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::state::Index;
@@ -54,13 +55,6 @@ pub const TTL_ATTRIBUTE: &str = EXPIRES;
 /// How often and how long a new table is waited for.
 const POLL: Duration = Duration::from_millis(500);
 const POLLS: u32 = 120;
-
-/// What is wrong with the table, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Defect {
-    pub problem: String,
-    pub remedy: String,
-}
 
 impl DynamoState {
     /// Makes the table with its indexes, paid by request, and waits until it can be used. A table that is there is left as it is.

@@ -1,7 +1,9 @@
 //! The AWS backends against AWS's own DynamoDB and against moto.
 
+mod batch;
 mod faults;
 mod inbox;
+mod secrets;
 mod state;
 
 use std::net::TcpStream;
