@@ -379,14 +379,58 @@ pub trait Inbox: Send + Sync {
     /// Takes up to `limit` messages and hides them from others for `visibility`.
     async fn take(&self, limit: usize, visibility: Duration) -> PortResult<Vec<Taken>>;
 
+    /// Takes note of a message that somebody else took for this process, as Lambda's event source does: from now on its receipt
+    /// is as good as that of one from [`Inbox::take`], for at least `visibility`. Queues that know their receipts need no note.
+    fn adopt(&self, _taken: &Taken, _visibility: Duration) {}
+
     /// Removes a taken message for good. A receipt that has run out is not an error.
     async fn done(&self, receipt: &str) -> PortResult<()>;
 
-    /// Gives a taken message back, to be taken again after `delay`.
+    /// Gives a taken message back, to be taken again after `delay`. Until then its receipt stays good: who goes on working
+    /// prolongs its time so, and ends it with `done` or `bury`.
     async fn retry(&self, receipt: &str, delay: Duration) -> PortResult<()>;
 
-    /// Puts a message that cannot be worked on aside, with the reason.
+    /// Puts a message that cannot be worked on aside, with the reason. An error means that it was not, or that it may be there
+    /// twice; it is never lost.
     async fn bury(&self, receipt: &str, reason: &str) -> PortResult<()>;
+}
+
+/// A message that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buried {
+    /// By which people name it: good until it is worked on again.
+    pub receipt: String,
+    /// JSON, as enqueued.
+    pub body: String,
+    /// How often it was taken before it was put aside; 0 where the queue does not tell.
+    pub attempts: u32,
+    /// Why it was put aside, in words.
+    pub reason: String,
+}
+
+/// What was put aside from an inbox, and its way back.
+#[async_trait]
+pub trait Aside: Send + Sync {
+    /// Messages that were put aside, at most `limit`, those first that lie there the longest as far as the queue tells. Looking
+    /// takes nothing away.
+    async fn buried(&self, limit: usize) -> PortResult<Vec<Buried>>;
+
+    /// Gives up to `limit` of them another chance, their attempts counted from the start; returns how many went back. One that
+    /// failed on its way lies there still, or twice: it is never lost.
+    async fn redrive(&self, limit: usize) -> PortResult<u64>;
+
+    /// Counts the messages; some queues know it only roughly.
+    async fn depth(&self) -> PortResult<Depth>;
+}
+
+/// How full an inbox is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that can be taken now.
+    pub ready: u64,
+    /// Messages that somebody works on or that wait for their time.
+    pub hidden: u64,
+    pub buried: u64,
 }
 
 #[async_trait]

@@ -65,8 +65,10 @@ pub struct AwsSecrets {
     clock: Arc<dyn Clock>,
     client: Arc<OnceCell<Client>>,
     /// By secret and stage. Names come from the configuration, so they are few.
-    slots: Arc<Mutex<BTreeMap<(String, String), Arc<Slot>>>>,
+    slots: Arc<Mutex<Slots>>,
 }
+
+type Slots = BTreeMap<(String, String), Arc<Slot>>;
 
 /// What is known of one version of one secret.
 #[derive(Default)]

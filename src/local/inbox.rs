@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use crate::model::UnixMillis;
-use crate::ports::{Inbox, PortResult, Taken};
+use crate::ports::{Aside, Buried, Depth, Inbox, PortResult, Taken};
 
 use super::store::{Database, Problem, Task};
 
@@ -18,25 +18,6 @@ pub const MESSAGE_BYTES: usize = 1024 * 1024;
 #[derive(Clone)]
 pub struct LocalInbox {
     database: Arc<Database>,
-}
-
-/// How full the queue is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// Messages that can be taken now.
-    pub ready: u64,
-    /// Messages that somebody works on or that wait for their time.
-    pub hidden: u64,
-    pub buried: u64,
-}
-
-/// A message that was put aside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Buried {
-    pub receipt: String,
-    pub body: String,
-    pub attempts: u32,
-    pub reason: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,11 +81,7 @@ impl LocalInbox {
     pub async fn redrive(&self, receipt: &str) -> PortResult<bool> {
         let receipt = self.receipt("redrive a message", receipt)?;
         self.database
-            .write(task("redrive a message"), move |connection, now| {
-                let sql = "UPDATE OR IGNORE messages SET buried = NULL, attempts = 0, visible = ?2
-                       WHERE n = ?1 AND buried IS NOT NULL";
-                Ok(connection.prepare_cached(sql)?.execute((receipt.n, stamp(now)))? == 1)
-            })
+            .write(task("redrive a message"), move |connection, now| Ok(unearth(connection, receipt.n, now)? == 1))
             .await
     }
 
@@ -194,6 +171,43 @@ impl Inbox for LocalInbox {
             })
             .await
     }
+}
+
+#[async_trait]
+impl Aside for LocalInbox {
+    async fn buried(&self, limit: usize) -> PortResult<Vec<Buried>> {
+        Self::buried(self, limit).await
+    }
+
+    /// One whose like has come since stays where it is: its work is done by the other.
+    async fn redrive(&self, limit: usize) -> PortResult<u64> {
+        self.database
+            .write(task("redrive messages"), move |connection, now| {
+                let sql = "SELECT n FROM messages WHERE buried IS NOT NULL ORDER BY n";
+                let numbers: Vec<i64> =
+                    connection.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                let mut count = 0;
+                for n in numbers {
+                    if count == limit {
+                        break;
+                    }
+                    count += unearth(connection, n, now)?;
+                }
+                Ok(u64::try_from(count).unwrap_or(u64::MAX))
+            })
+            .await
+    }
+
+    async fn depth(&self) -> PortResult<Depth> {
+        Self::depth(self).await
+    }
+}
+
+/// Lets a buried message be taken again, its attempts counted from the start, unless its like has come since. How many were.
+fn unearth(connection: &Connection, n: i64, now: UnixMillis) -> Result<usize, Problem> {
+    let sql = "UPDATE OR IGNORE messages SET buried = NULL, attempts = 0, visible = ?2
+               WHERE n = ?1 AND buried IS NOT NULL";
+    Ok(connection.prepare_cached(sql)?.execute((n, stamp(now)))?)
 }
 
 /// One taking of one message. Taken again it has more attempts, and the receipt of before is void.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use codehealer::local::clock::SystemClock;
 use codehealer::local::store::{Access, FILE_NAME, Options, Store};
-use codehealer::ports::{ErrorKind, Inbox, PortError, State};
+use codehealer::ports::{Aside, ErrorKind, Inbox, PortError, State};
 use codehealer::state::{Condition, Transaction};
 use rusqlite::Connection;
 use serde_json::json;
@@ -89,7 +89,8 @@ async fn a_file_keeps_the_inbox_contract() {
     inbox::contract(async || {
         let disk = Disk::new();
         let time = inbox::Time::Virtual(disk.clock.clone());
-        let subject = inbox::Subject { inbox: Arc::new(disk.store().inbox()), time, dedupes: true };
+        let inbox = Arc::new(disk.store().inbox());
+        let subject = inbox::Subject { inbox: inbox.clone(), aside: inbox, time, dedupes: true };
         disks.lock().unwrap().push(disk);
         subject
     })
@@ -327,6 +328,24 @@ async fn what_was_buried_can_be_seen_and_redriven() {
     assert!(!inbox.redrive(&buried.receipt).await.unwrap());
     assert_eq!(inbox.take(1, Duration::ZERO).await.unwrap()[0].attempts, 1);
     assert_eq!(inbox.redrive("rubbish").await.unwrap_err().kind, ErrorKind::Malformed);
+}
+
+#[tokio::test]
+async fn what_came_again_meanwhile_does_not_stop_the_others_from_being_redriven() {
+    let disk = Disk::new();
+    let inbox = disk.store().inbox();
+    for body in ["first", "second"] {
+        inbox.enqueue(body, Some(body), Duration::ZERO).await.unwrap();
+        let taken = inbox.take(1, Duration::from_secs(9)).await.unwrap().remove(0);
+        inbox.bury(&taken.receipt, "why").await.unwrap();
+    }
+    inbox.enqueue("first again", Some("first"), Duration::ZERO).await.unwrap();
+    assert_eq!(Aside::redrive(&inbox, 1).await.unwrap(), 1);
+    let mut bodies: Vec<_> =
+        inbox.take(10, Duration::ZERO).await.unwrap().into_iter().map(|taken| taken.body).collect();
+    bodies.sort();
+    assert_eq!(bodies, ["first again", "second"]);
+    assert_eq!(inbox.buried(10).await.unwrap()[0].body, "first", "its like does its work");
 }
 
 #[test]

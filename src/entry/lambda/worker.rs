@@ -72,6 +72,8 @@ impl LambdaWorker {
         let mut response = SqsBatchResponse::default();
         let mut left = 0;
         for record in records {
+            // The queue hides what a function works on for several times as long as the function may run.
+            self.inbox.adopt(&record.taken, self.time_until(deadline) + Duration::from_millis(UNKNOWN_MS));
             let done = if self.clock.now() + RESERVE_MS > deadline {
                 left += 1;
                 self.give_back(&record).await

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehealer::ports::{ErrorKind, Inbox, Taken};
+use codehealer::ports::{Aside, Depth, ErrorKind, Inbox, Taken};
 
 use crate::support::clock::VirtualClock;
 
@@ -14,6 +14,8 @@ const NOW: Duration = Duration::ZERO;
 /// A fresh, empty queue, the time it goes by, and what it can.
 pub struct Subject {
     pub inbox: Arc<dyn Inbox>,
+    /// What was put aside from it.
+    pub aside: Arc<dyn Aside>,
     pub time: Time,
     /// Whether of equal messages one is kept.
     pub dedupes: bool,
@@ -70,6 +72,8 @@ where
         async { a_delayed_message_waits(&make().await).await },
         async { a_message_given_back_waits_and_counts(&make().await).await },
         async { a_buried_message_is_never_taken(&make().await).await },
+        async { a_prolonged_message_still_ends(&make().await).await },
+        async { what_was_put_aside_is_looked_at_and_gets_another_chance(&make().await).await },
     );
     equal_messages_do_no_harm(&make().await).await;
     what_is_no_message_is_refused(&make().await).await;
@@ -149,6 +153,64 @@ async fn a_buried_message_is_never_taken(subject: &Subject) {
     }
     subject.pass(2 * subject.unit()).await;
     assert_eq!(one(subject).await.body, "good");
+}
+
+/// Who works for long prolongs its time with `retry`, and the receipt stays good.
+async fn a_prolonged_message_still_ends(subject: &Subject) {
+    for body in ["poison", "good", "slow"] {
+        subject.inbox.enqueue(body, None, NOW).await.unwrap();
+    }
+    let taken = take(subject, 10).await;
+    assert_eq!(taken.len(), 3);
+    let prolong = async || {
+        for one in &taken {
+            subject.inbox.retry(&one.receipt, 2 * subject.unit()).await.unwrap();
+        }
+    };
+    prolong().await;
+    subject.nearly(subject.unit()).await;
+    prolong().await;
+    for one in &taken {
+        match one.body.as_str() {
+            "poison" => subject.inbox.bury(&one.receipt, "cannot be read").await.unwrap(),
+            "good" => subject.inbox.done(&one.receipt).await.unwrap(),
+            _ => {}
+        }
+    }
+    subject.pass(3 * subject.unit()).await;
+    let last = one(subject).await;
+    assert_eq!((last.body.as_str(), last.attempts), ("slow", 2), "its time ran out");
+    let buried = subject.aside.buried(10).await.unwrap();
+    assert_eq!(buried.iter().map(|buried| buried.body.as_str()).collect::<Vec<_>>(), ["poison"]);
+}
+
+async fn what_was_put_aside_is_looked_at_and_gets_another_chance(subject: &Subject) {
+    assert_eq!(subject.aside.buried(10).await.unwrap(), []);
+    assert_eq!(subject.aside.redrive(10).await.unwrap(), 0);
+    for n in 0..3 {
+        subject.inbox.enqueue(&format!("m{n}"), None, NOW).await.unwrap();
+    }
+    for taken in take(subject, 10).await {
+        subject.inbox.bury(&taken.receipt, &format!("why {}", taken.body)).await.unwrap();
+        subject.inbox.bury(&taken.receipt, "again").await.unwrap();
+    }
+    assert_eq!(subject.aside.depth().await.unwrap(), Depth { ready: 0, hidden: 0, buried: 3 });
+    for _ in 0..2 {
+        let buried = subject.aside.buried(10).await.unwrap();
+        let told: BTreeSet<_> = buried.iter().map(|b| (b.body.clone(), b.reason.clone(), b.attempts)).collect();
+        let expected = (0..3).map(|n| (format!("m{n}"), format!("why m{n}"), 1)).collect();
+        assert_eq!(told, expected, "looking takes nothing away");
+        assert_eq!(buried.iter().map(|b| &b.receipt).collect::<BTreeSet<_>>().len(), 3);
+    }
+    assert_eq!(subject.aside.buried(2).await.unwrap().len(), 2);
+    assert_eq!(subject.aside.redrive(0).await.unwrap(), 0);
+    assert_eq!(subject.aside.redrive(2).await.unwrap(), 2);
+    assert_eq!(subject.aside.depth().await.unwrap(), Depth { ready: 2, hidden: 0, buried: 1 });
+    let taken = take(subject, 10).await;
+    assert!(taken.len() == 2 && taken.iter().all(|taken| taken.attempts == 1), "{taken:?}");
+    assert_eq!(subject.aside.redrive(10).await.unwrap(), 1);
+    assert_eq!(one(subject).await.attempts, 1);
+    assert_eq!(subject.aside.buried(10).await.unwrap(), []);
 }
 
 async fn equal_messages_do_no_harm(subject: &Subject) {

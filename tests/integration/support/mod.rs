@@ -1,6 +1,7 @@
 //! What tests share: a clock to turn, sample fixes, git repositories, reference models, and a world with its faults.
 
 pub mod clock;
+pub mod cloud;
 pub mod faults;
 pub mod fixes;
 pub mod git;

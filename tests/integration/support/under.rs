@@ -195,6 +195,10 @@ impl Inbox for Under<dyn Inbox> {
         self.around(Call::write("inbox", "take", ""), self.inner.take(limit, visibility)).await
     }
 
+    fn adopt(&self, taken: &Taken, visibility: Duration) {
+        self.inner.adopt(taken, visibility);
+    }
+
     async fn done(&self, receipt: &str) -> PortResult<()> {
         self.around(Call::write("inbox", "done", receipt), self.inner.done(receipt)).await
     }
