@@ -14,6 +14,7 @@ mod rule;
 mod task;
 mod team;
 mod text;
+pub mod tree_path;
 
 pub use audit::{
     AuditEvent, CandidateJudged, ConsultOutcome, Consultation, Decided, EventKind, Feedback, UnhealedFinding,

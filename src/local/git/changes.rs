@@ -2,12 +2,12 @@
 
 use git2::{ErrorCode, Odb, Oid, Repository};
 
+use super::MAX_ENTRIES;
 use super::failure::Failure;
 use super::read::blob_id;
 use super::renames::{self, Candidate};
 use super::trees::{self, Compared, Delta, Entry};
-use super::{MAX_ENTRIES, paths};
-use crate::model::{Change, CommitId, RepoPath};
+use crate::model::{Change, CommitId, RepoPath, tree_path};
 use crate::ports::Changes;
 
 /// Compares `head` with its merge base with `base`; with the empty tree when `base` is `None`.
@@ -66,7 +66,7 @@ fn collect(repo: &Repository, deltas: &[Delta]) -> Result<Changes, Failure> {
         let believed = trees::believe_file(&delta.path, new)
             .and_then(|path| Ok((path, size_of(&odb, new.id).ok_or("its content is missing from the repository")?)));
         match believed {
-            Err(reason) => changes.skipped.push((paths::display(&delta.path), reason)),
+            Err(reason) => changes.skipped.push((tree_path::display(&delta.path), reason)),
             Ok((path, size)) => {
                 let old = delta.old.filter(|old| old.is_file());
                 if old.is_none() {
@@ -98,7 +98,7 @@ fn removed_files(odb: &Odb<'_>, deltas: &[Delta]) -> Vec<Candidate> {
     let gone = deltas.iter().filter(|delta| delta.new.is_none_or(|new| !new.is_file()));
     gone.filter_map(|delta| {
         let old = delta.old.filter(|old| old.is_file())?;
-        Some(Candidate { path: paths::believe(&delta.path).ok()?, id: old.id, size: size_of(odb, old.id)? })
+        Some(Candidate { path: tree_path::believe(&delta.path).ok()?, id: old.id, size: size_of(odb, old.id)? })
     })
     .collect()
 }

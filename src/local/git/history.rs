@@ -9,8 +9,8 @@ use git2::{Commit, Oid, Repository, Sort};
 
 use super::open::LocalRepository;
 use super::trees::{self, Compared};
-use super::{open_without_configuration, paths, read};
-use crate::model::{BlobId, CommitId, Language, RepoPath, UnixMillis};
+use super::{open_without_configuration, read};
+use crate::model::{BlobId, CommitId, Language, RepoPath, UnixMillis, tree_path};
 
 /// Which commits to walk, in which order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,7 +254,7 @@ fn modified(repo: &Repository, max_size: usize, delta: &trees::Delta) -> Result<
     if !old.is_file() || !new.is_file() || old.id == new.id {
         return Ok(Modified::Other);
     }
-    let Ok(path) = paths::believe(&delta.path) else { return Ok(Modified::Other) };
+    let Ok(path) = tree_path::believe(&delta.path) else { return Ok(Modified::Other) };
     let Some(language) = Language::of(&path) else { return Ok(Modified::Other) };
     let odb = repo.odb()?;
     if odb.read_header(old.id)?.0 > max_size || odb.read_header(new.id)?.0 > max_size {

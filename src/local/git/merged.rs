@@ -7,9 +7,9 @@
 use git2::{DiffOptions, Oid, Patch, Repository, Sort};
 
 use super::failure::Failure;
+use super::read;
 use super::trees::{self, Compared, Entry};
-use super::{paths, read};
-use crate::model::{CommitId, RepoPath};
+use crate::model::{CommitId, RepoPath, tree_path};
 
 /// Commits of the base that are looked through.
 const MAX_COMMITS: usize = 5_000;
@@ -89,7 +89,7 @@ fn proposal(repo: &Repository, fork: Oid, tip: Oid) -> Result<Option<Vec<Propose
     };
     let mut files = Vec::new();
     for delta in deltas {
-        let (Ok(path), Some(new)) = (paths::believe(&delta.path), delta.new) else { return Ok(None) };
+        let (Ok(path), Some(new)) = (tree_path::believe(&delta.path), delta.new) else { return Ok(None) };
         files.push(Proposed { path, new: new.id, patch: patch(repo, delta.old, Some(new)) });
     }
     Ok(Some(files))

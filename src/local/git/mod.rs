@@ -10,7 +10,6 @@ mod failure;
 pub mod history;
 mod merged;
 pub mod open;
-mod paths;
 mod pull_request;
 pub mod range;
 mod read;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use git2::{Commit, Oid, Repository, Tree};
 
 use super::failure::Failure;
-use super::paths::{self, MAX_PATH};
+use crate::model::tree_path::{self, MAX_PATH};
 use crate::model::{CommitId, RepoPath};
 
 /// What an entry is, by its mode.
@@ -177,10 +177,10 @@ pub(super) fn not_a_file(kind: Kind) -> Option<&'static str> {
     }
 }
 
-/// [`paths::believe`] for a delta whose new side is a regular file.
+/// [`tree_path::believe`] for a delta whose new side is a regular file.
 pub(super) fn believe_file(path: &[u8], entry: Entry) -> Result<RepoPath, String> {
     match not_a_file(entry.kind) {
         Some(reason) => Err(reason.to_owned()),
-        None => paths::believe(path),
+        None => tree_path::believe(path),
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! Tree objects are bytes that anybody can make: a name may hold a slash, `..`, `.git` or invalid UTF-8.
 
-use crate::model::RepoPath;
+use super::RepoPath;
 
 /// The longest path that is followed, bytes; also bounds how deep trees are walked.
-pub(super) const MAX_PATH: usize = 4096;
+pub const MAX_PATH: usize = 4096;
 
-/// A tree path as a [`RepoPath`], or the reason why it is passed over.
-pub(super) fn believe(path: &[u8]) -> Result<RepoPath, String> {
+/// A tree path as a [`RepoPath`].
+///
+/// # Errors
+/// The reason why it is passed over, for people.
+pub fn believe(path: &[u8]) -> Result<RepoPath, String> {
     let text = std::str::from_utf8(path).map_err(|_| "its name is not valid UTF-8".to_owned())?;
     let path = RepoPath::new(text).map_err(|error| error.reason.to_owned())?;
     if path.as_str().split('/').any(names_git_folder) {
@@ -25,7 +28,8 @@ fn names_git_folder(component: &str) -> bool {
 }
 
 /// A tree path for people and logs: control and invisible characters escaped, at most 200 characters.
-pub(super) fn display(path: &[u8]) -> String {
+#[must_use]
+pub fn display(path: &[u8]) -> String {
     const SHOWN: usize = 200;
     let text = String::from_utf8_lossy(path);
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
