@@ -5,6 +5,7 @@ pub mod cloud;
 pub mod faults;
 pub mod fixes;
 pub mod git;
+pub mod github_api;
 pub mod proxy;
 pub mod reference;
 pub mod runtime_api;

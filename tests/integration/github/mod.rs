@@ -1,0 +1,3 @@
+//! GitHub: what stands in for it in tests, and what our app asks of it.
+
+mod emulator;
