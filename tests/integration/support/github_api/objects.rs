@@ -138,23 +138,24 @@ impl World {
     }
 
     fn tree_json(&self, repo: &Hosted, tree: &git2::Tree<'_>, recursive: bool) -> Value {
-        let mut entries = Vec::new();
-        self.list(repo, tree, "", recursive, &mut entries);
+        let mut entries = self.list(repo, tree, "", recursive);
         let truncated = entries.len() > repo.tree_limit;
         entries.truncate(repo.tree_limit);
         let url = format!("{}/git/trees/{}", self.repository_url(repo), tree.id());
         json!({"sha": tree.id().to_string(), "url": url, "tree": entries, "truncated": truncated})
     }
 
-    fn list(&self, repo: &Hosted, tree: &git2::Tree<'_>, folder: &str, recursive: bool, into: &mut Vec<Value>) {
+    fn list(&self, repo: &Hosted, tree: &git2::Tree<'_>, folder: &str, recursive: bool) -> Vec<Value> {
+        let mut all = Vec::new();
         for entry in tree {
             let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
-            into.push(self.tree_entry(repo, &path, &entry));
+            all.push(self.tree_entry(repo, &path, &entry));
             if recursive && entry.kind() == Some(ObjectType::Tree) {
                 let inner = repo.git.find_tree(entry.id()).unwrap();
-                self.list(repo, &inner, &format!("{path}/"), true, into);
+                all.extend(self.list(repo, &inner, &format!("{path}/"), true));
             }
         }
+        all
     }
 
     pub(super) fn get_tree(&mut self, request: &Request) -> Outcome {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::auth::Actor;
 use super::compare::{commits, diff};
 use super::http::{Answer, Outcome, Request};
-use super::shapes::{date, node};
+use super::shapes::{add, date, node};
 use super::world::{Hosted, Pull, World};
 
 /// Longest text of a pull request or comment, characters.
@@ -131,8 +131,7 @@ impl World {
             "commits": commits(&repo.git, pull.base_sha, pull.head_sha).len(), "additions": count(git2::DiffStats::insertions),
             "deletions": count(git2::DiffStats::deletions), "changed_files": count(git2::DiffStats::files_changed),
         });
-        let Value::Object(more) = more else { unreachable!() };
-        shown.as_object_mut().unwrap().extend(more);
+        add(&mut shown, &more);
         shown
     }
 
@@ -291,7 +290,7 @@ impl World {
         if !people.iter().all(can_review) {
             let message = "Reviews may only be requested from collaborators. One or more of the users or teams you \
                            specified is not a collaborator of the repository.";
-            return Err(Answer::error(422, &format!("{message}").replace("  ", " ")));
+            return Err(Answer::error(422, message));
         }
         let named = |team: &String| repo.collaborators.contains_key(&format!("@{team}"));
         if !teams.iter().all(named) {

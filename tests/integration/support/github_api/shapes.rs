@@ -60,6 +60,11 @@ pub fn date(milliseconds: u64) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// Adds the fields of another object.
+pub fn add(to: &mut Value, more: &Value) {
+    to.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+}
+
 pub fn node(kind: &str, id: impl ToString) -> String {
     BASE64_STANDARD.encode(format!("{}:{kind}{}", kind.len(), id.to_string()))
 }
@@ -134,9 +139,9 @@ impl World {
                 "admin": has(4), "maintain": has(3), "push": has(2), "triage": has(1), "pull": has(0)
             },
         });
-        let Value::Object(rest) = rest else { unreachable!() };
-        fields.extend(rest);
-        Value::Object(fields)
+        let mut shown = Value::Object(fields);
+        add(&mut shown, &rest);
+        shown
     }
 
     /// A commit as lists and comparisons show it.
