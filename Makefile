@@ -3,10 +3,10 @@ CARGO ?= cargo
 RUST_MINIMUM := 1.90
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services build demo test lint deny bench ci
+.PHONY: help setup services build demo test lint deny bench ci package plan deploy destroy tf-check
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Check that the tools are there, and say how to get them where they are not
 	@scripts/check-tools $(RUST_MINIMUM)
@@ -35,6 +35,21 @@ bench: setup ## Benchmarks: memory look-up, receiver, scan against Bandit and ru
 	$(CARGO) bench --locked --bench bench
 	$(CARGO) build --locked --profile bench --bin codehealer
 	python3 scripts/bench.py target/release/codehealer
+
+package: setup ## The zip for Lambda (arm64): target/lambda/codehealer.zip, at most 15 MB
+	@scripts/package
+
+plan: ## What `make deploy` would change on AWS: make plan VARS=my.tfvars
+	@scripts/deploy plan "$(VARS)"
+
+deploy: ## Create or change a deployment on AWS: make deploy VARS=my.tfvars
+	@scripts/deploy apply "$(VARS)"
+
+destroy: ## Take a deployment away again: make destroy VARS=my.tfvars
+	@scripts/deploy destroy "$(VARS)"
+
+tf-check: ## Terraform: format, tests, policies, linters, apply to an emulator
+	@scripts/tf-check
 
 ci: ## What .ci/run runs
 	@.ci/run
