@@ -1,32 +1,32 @@
-//! In-process benchmarks (`cargo bench`): the look-up of past fixes among 100,000, and what one signed delivery costs.
+//! In-process benchmarks (`cargo bench`): the look-up of past fixes among 100,000 (in SQLite and in OpenSearch), and what one signed delivery costs.
 //! Whole commands are measured against their peers by `scripts/bench.py`; `make bench` runs both.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::sync::Arc;
+#[path = "in_process/memory.rs"]
+mod memory;
+#[path = "../tests/integration/support/servers.rs"]
+#[allow(dead_code, clippy::expect_used, clippy::panic)]
+mod servers;
+
 use std::time::{Duration, Instant};
 
-use codehealer::local::clock::SystemClock;
-use codehealer::local::store::{Options, Store};
-use codehealer::model::{
-    AuthorKind, Confidence, FixId, IssueType, Language, PastFix, Provenance, RepoPath, RuleId, Severity, Span,
-    TrackRecord,
-};
-use codehealer::ports::{FixMemory, FixQuery};
-use codehealer::recall::embedding::{DIMENSIONS, EMBEDDER};
 use codehealer::webhook::{Reception, Request, WatchList, Watched, WebhookSecrets, receive};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::SecretString;
 use sha2::Sha256;
 
-const FIXES: usize = 100_000;
-/// Fixes are spread over this many rules, unevenly, as in a real memory; the largest rule holds a fifth of them.
-const RULES: usize = 60;
-
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(memory());
-    for size in [8 * 1024, 1024 * 1024] {
-        delivery(size);
+    // `cargo bench --bench bench -- memory` measures that alone.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    if is_wanted("memory") {
+        runtime.block_on(memory::memory());
+    }
+    if is_wanted("delivery") {
+        for size in [8 * 1024, 1024 * 1024] {
+            delivery(size);
+        }
     }
 }
 
@@ -39,85 +39,8 @@ impl Numbers {
         self.0 >> 33
     }
 
-    /// A unit vector with about sixty non-zero places, as the structural embedder makes them.
-    fn vector(&mut self) -> Vec<f32> {
-        let mut vector = vec![0.0f32; DIMENSIONS];
-        for _ in 0..60 {
-            let place = usize::try_from(self.next()).unwrap() % DIMENSIONS;
-            vector[place] += 1.0 + f32::from(u8::try_from(self.next() % 4).unwrap());
-        }
-        let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-        vector.iter_mut().for_each(|x| *x /= norm);
-        vector
-    }
-
-    fn rule(&mut self) -> RuleId {
-        let at = usize::try_from(self.next()).unwrap();
-        let rule = if at % 5 == 0 { 0 } else { at % RULES };
-        RuleId::new(format!("rule-{rule}")).unwrap()
-    }
-}
-
-fn fix(number: usize, numbers: &mut Numbers) -> PastFix {
-    PastFix {
-        id: FixId(format!("{number:08}")),
-        schema: PastFix::SCHEMA,
-        organisation: "acme".to_owned(),
-        language: Language::Python,
-        rule: numbers.rule(),
-        aliases: Vec::new(),
-        issue_type: IssueType::new("LINTING").unwrap(),
-        severity: Severity::Low,
-        confidence: Confidence::new(60).unwrap(),
-        message: String::new(),
-        scope_before: format!("def f(x):\n    return g{number}(x)\n"),
-        scope_after: format!("def f(x):\n    return h{number}(x)\n"),
-        finding: Span::new(14, 20),
-        anchor_kind: "call".to_owned(),
-        imports_added: Vec::new(),
-        patterns: Vec::new(),
-        vector: numbers.vector(),
-        embedder: EMBEDDER.to_owned(),
-        repository: "acme/shop".to_owned(),
-        private: true,
-        path: RepoPath::new("a.py").unwrap(),
-        provenance: Provenance::Mined { commit: "c".repeat(40) },
-        author: AuthorKind::Member,
-        created: 0,
-        round_trips: true,
-        record: TrackRecord::default(),
-        superseded_by: None,
-    }
-}
-
-async fn memory() {
-    let store = Store::in_memory(Options::new(Arc::new(SystemClock))).unwrap();
-    let memory = store.memory();
-    let mut numbers = Numbers(7);
-    let begun = Instant::now();
-    for number in 0..FIXES {
-        memory.remember(&fix(number, &mut numbers)).await.unwrap();
-    }
-    println!("memory: {FIXES} fixes stored in {:.1} s", begun.elapsed().as_secs_f64());
-    for (label, rule) in [("largest rule", Some("rule-0")), ("any rule", None)] {
-        let mut times = Vec::new();
-        for _ in 0..200 {
-            let query = FixQuery {
-                organisation: "acme".to_owned(),
-                private: true,
-                repository: "acme/shop".to_owned(),
-                language: Language::Python,
-                rule: rule.map_or_else(|| numbers.rule(), |id| RuleId::new(id).unwrap()),
-                vector: numbers.vector(),
-                embedder: EMBEDDER.to_owned(),
-                limit: 40,
-            };
-            let begun = Instant::now();
-            let found = memory.nearest(&query).await.unwrap();
-            times.push(begun.elapsed());
-            assert_eq!(found.len(), 40);
-        }
-        report(&format!("memory look-up among {FIXES}, {label}"), &mut times);
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next()).unwrap() % limit
     }
 }
 
