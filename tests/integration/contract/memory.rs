@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use codehealer::model::{FixId, Language, PastFix, TrackRecord};
 use codehealer::ports::{ErrorKind, FixMemory, FixQuery};
+use futures_util::future::join_all;
 
 use crate::support::fixes::{direction, fix, rule};
 
@@ -28,6 +29,8 @@ where
     a_changed_fix_replaces_the_old_one(&make().await).await;
     forgotten_and_superseded_fixes_are_not_near(&make().await).await;
     fixes_are_listed_by_id(&make().await).await;
+    a_new_fix_is_stored_once(&make().await).await;
+    fixes_of_other_embedders_are_never_compared(&make().await).await;
     what_is_no_vector_is_refused(&make().await).await;
 }
 
@@ -172,6 +175,39 @@ async fn fixes_are_listed_by_id(subject: &Subject) {
     assert_eq!(list(None, 9).await, ["B", "a", "aa", "b", "é"]);
     assert_eq!(list(Some("a"), 2).await, ["aa", "b"]);
     assert_eq!(list(Some("é"), 2).await, [""; 0]);
+
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = list(after.as_deref(), 2).await;
+        let Some(last) = page.last().cloned() else { break };
+        after = Some(last);
+        pages.push(page);
+    }
+    assert_eq!(pages, [vec!["B", "a"], vec!["aa", "b"], vec!["é"]]);
+    assert_eq!(list(None, 0).await, [""; 0]);
+}
+
+async fn a_new_fix_is_stored_once(subject: &Subject) {
+    let version = |accepted| PastFix { record: TrackRecord { accepted, ..TrackRecord::default() }, ..fix("a", 0.0) };
+    let stored = join_all((0..8).map(async |n| subject.memory.remember_new(&version(n)).await.unwrap())).await;
+    let winners: Vec<usize> = (0..8).filter(|n| stored[*n]).collect();
+    let [winner] = winners[..] else { panic!("{winners:?} stored it") };
+    let kept = version(u32::try_from(winner).unwrap());
+    assert_eq!(subject.memory.get(&kept.id).await.unwrap(), Some(kept.clone()));
+    assert!(!subject.memory.remember_new(&version(9)).await.unwrap());
+    assert_eq!(subject.memory.get(&kept.id).await.unwrap(), Some(kept.clone()), "what people said of it is kept");
+
+    assert!(subject.memory.forget(&kept.id).await.unwrap());
+    assert!(subject.memory.remember_new(&version(9)).await.unwrap());
+    assert_eq!(subject.memory.get(&kept.id).await.unwrap(), Some(version(9)));
+    settles(subject, &query(5), &["a"]).await;
+}
+
+async fn fixes_of_other_embedders_are_never_compared(subject: &Subject) {
+    let other = PastFix { embedder: "structural-2".to_owned(), ..fix("b", 0.0) };
+    remember(subject, &[fix("a", 5.0), other]).await;
+    settles(subject, &query(5), &["a"]).await;
+    settles(subject, &FixQuery { embedder: "structural-2".to_owned(), ..query(5) }, &["b"]).await;
 }
 
 async fn what_is_no_vector_is_refused(subject: &Subject) {
