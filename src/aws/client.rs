@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use crate::ports::{ErrorKind, PortError, PortResult};
 
 pub use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 
 /// How AWS is reached.
 #[derive(Debug, Clone)]
@@ -61,6 +62,10 @@ struct Shared {
 #[error("no AWS region is known: set `region` in the configuration, or AWS_REGION")]
 struct NoRegion;
 
+#[derive(Debug, thiserror::Error)]
+#[error("no AWS credentials are configured: give the process a role, or set AWS_PROFILE")]
+struct NoRole;
+
 impl Aws {
     /// Costs nothing: everything is loaded by the first call.
     #[must_use]
@@ -80,6 +85,18 @@ impl Aws {
             return Err(PortError::new(port, "reach AWS", ErrorKind::Denied).caused_by(NoRegion));
         }
         Ok(config)
+    }
+
+    /// Whose requests are signed, and the region, for a service that is asked without the SDK.
+    ///
+    /// # Errors
+    /// `Denied` when no region is known, or nobody can tell who we are.
+    pub async fn identity(&self, port: &'static str) -> PortResult<(SharedCredentialsProvider, String)> {
+        let config = self.config(port).await?;
+        match (config.credentials_provider(), config.region()) {
+            (Some(credentials), Some(region)) => Ok((credentials, region.to_string())),
+            _ => Err(PortError::new(port, "reach AWS", ErrorKind::Denied).caused_by(NoRole)),
+        }
     }
 }
 
@@ -131,6 +148,8 @@ fn https_client(nearby: bool) -> impl aws_sdk_dynamodb::config::HttpClient + 'st
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::provider::ProvideCredentials;
+
     use super::*;
 
     #[tokio::test]
@@ -150,5 +169,8 @@ mod tests {
         assert_eq!(limits.operation_attempt_timeout(), Some(Duration::from_secs(10)));
         assert!(config.http_client().is_some(), "one for all services");
         assert!(!format!("{aws:?}").contains("hidden"));
+        let (credentials, region) = aws.identity("fix memory").await.unwrap();
+        assert_eq!(region, "eu-central-1");
+        assert_eq!(credentials.provide_credentials().await.unwrap().secret_access_key(), "hidden");
     }
 }

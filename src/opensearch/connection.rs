@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use super::error::{failed, not_understood, refused, unanswered};
+use super::signing::Kept;
 use crate::ports::{Credential, ErrorKind, PortResult};
 
 /// Longest time of one request, its answer included.
@@ -41,7 +42,7 @@ pub type IdentitySource = Arc<dyn Fn() -> BoxFuture<'static, PortResult<AwsIdent
 /// Whose signature, and for which region.
 #[derive(Debug, Clone)]
 pub struct AwsIdentity {
-    /// Asked for each request, so it should keep what it knows as long as that is valid.
+    /// What it gives is kept until five minutes before it runs out.
     pub credentials: SharedCredentialsProvider,
     /// Such as `eu-central-1`.
     pub region: String,
@@ -77,6 +78,8 @@ pub(super) struct Request<'a> {
 /// What came back: a success, or one of 400, 404 and 409, which mean different things to different requests.
 pub(super) struct Answer {
     pub status: u16,
+    /// Seconds that the server wants to be left alone.
+    wait: Option<String>,
     pub body: Vec<u8>,
 }
 
@@ -87,7 +90,7 @@ impl Answer {
 
     /// This answer as the error that it is.
     pub fn refused(&self, attempted: &str) -> crate::ports::PortError {
-        refused(attempted, self.status, None, &self.body)
+        refused(attempted, self.status, self.wait.as_deref(), &self.body)
     }
 
     /// The answer's JSON.
@@ -111,13 +114,17 @@ impl Connection {
     pub fn new(url: &str, auth: Auth) -> PortResult<Self> {
         const ATTEMPTED: &str = "use opensearch.url";
         let malformed = |said: &str, remedy: &str| failed(ATTEMPTED, ErrorKind::Malformed, said, remedy);
-        let url = Url::parse(url).map_err(|_| malformed("it is no address", "write https://…"))?;
+        let mut url = Url::parse(url).map_err(|_| malformed("it is no address", "write https://…"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(malformed("it has a login in it", "set opensearch.user and opensearch.password instead"));
         }
         if !is_private_enough(&url) {
             let said = "it would send code over the network unencrypted";
             return Err(failed(ATTEMPTED, ErrorKind::Denied, said, "use https, or http on this machine only"));
+        }
+        // Names are appended to it.
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
         }
         Ok(Self { url, auth, transport: OnceCell::new() })
     }
@@ -127,21 +134,23 @@ impl Connection {
     /// # Errors
     /// Whatever is no success, except for 400, 404 and 409.
     pub async fn call(&self, request: &Request<'_>) -> PortResult<Answer> {
-        let Auth::Basic { user, password } = &self.auth else { return self.send(request, None).await };
+        let Auth::Basic { user, password } = &self.auth else {
+            return settled(request, self.send(request, None).await?);
+        };
         let known = password.read().await?;
-        match self.send(request, Some((user, &known))).await {
-            Err(error) if error.kind == ErrorKind::Denied => {
-                let fresh = password.fresh().await?;
-                if fresh.expose_secret() == known.expose_secret() {
-                    return Err(error);
-                }
-                self.send(request, Some((user, &fresh))).await
+        let mut answer = self.send(request, Some((user, &known))).await?;
+        if answer.status == 401 {
+            let fresh = password.fresh().await?;
+            if fresh.expose_secret() != known.expose_secret() {
+                answer = self.send(request, Some((user, &fresh))).await?;
             }
-            answer => answer,
         }
+        settled(request, answer)
     }
 
+    /// One request and its answer, whatever it is.
     async fn send(&self, request: &Request<'_>, login: Option<(&str, &SecretString)>) -> PortResult<Answer> {
+        let Request { attempted, method, path, query, body } = request;
         let transport = self.transport.get_or_try_init(|| self.transport()).await?;
         let mut headers = HeaderMap::new();
         // Without it the client asks for a packed answer, whose size nobody knows beforehand.
@@ -149,11 +158,14 @@ impl Connection {
         if let Some((user, password)) = login {
             headers.insert(AUTHORIZATION, basic(user, password)?);
         }
-        let Request { attempted, method, path, query, body } = request;
         let response = transport
             .send(*method, path, headers, Some(query), body.as_deref(), None)
             .await
             .map_err(|e| unanswered(attempted, &e))?;
+        // The client follows redirects, and what another address says of its documents is not about ours.
+        if !self.url.join(path).is_ok_and(|asked| is_same_place(&asked, response.url())) {
+            return Err(not_understood(attempted, "the answer came from another address, by a redirect"));
+        }
         let status = response.status_code().as_u16();
         let wait = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
         match response.content_length() {
@@ -162,10 +174,7 @@ impl Connection {
             None => return Err(not_understood(attempted, format!("an answer ({status}) that hides its length"))),
         }
         let body = response.bytes().await.map_err(|e| unanswered(attempted, &e))?.to_vec();
-        match status {
-            200..300 | 400 | 404 | 409 => Ok(Answer { status, body }),
-            _ => Err(refused(attempted, status, wait.as_deref(), &body)),
-        }
+        Ok(Answer { status, wait, body })
     }
 
     async fn transport(&self) -> PortResult<Transport> {
@@ -176,11 +185,24 @@ impl Connection {
         }
         if let Auth::Aws { service, identity } = &self.auth {
             let AwsIdentity { credentials, region } = identity().await?;
+            let credentials = SharedCredentialsProvider::new(Kept::new(credentials));
             builder = builder.auth(Credentials::AwsSigV4(credentials, Region::new(region))).service_name(service);
         }
         let remedy = "check the machine's certificates";
         builder.build().map_err(|e| failed("make an HTTP client", ErrorKind::Unavailable, e.to_string(), remedy))
     }
+}
+
+/// The answer as it is where it means different things to different requests, else an error.
+fn settled(request: &Request<'_>, answer: Answer) -> PortResult<Answer> {
+    match answer.status {
+        200..300 | 400 | 404 | 409 => Ok(answer),
+        _ => Err(answer.refused(request.attempted)),
+    }
+}
+
+fn is_same_place(a: &Url, b: &Url) -> bool {
+    a.origin() == b.origin() && a.path() == b.path()
 }
 
 /// https to anywhere, http to this machine only.

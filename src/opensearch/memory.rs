@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use opensearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use super::connection::{Answer, Auth, Connection, Request};
 use super::document::{self, Stored, key};
@@ -48,7 +48,7 @@ pub struct OpenSearchMemory {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) recent: Recent,
     /// Set once the index was seen to be as it should.
-    fit: OnceCell<()>,
+    fit: AtomicBool,
 }
 
 /// One document of an answer.
@@ -122,29 +122,26 @@ impl OpenSearchMemory {
             return Err(failed("use opensearch.index", ErrorKind::Malformed, said, remedy));
         }
         let connection = Connection::new(&url, auth)?;
-        Ok(Self { connection, index, dimensions, clock, recent: Recent::default(), fit: OnceCell::new() })
+        Ok(Self { connection, index, dimensions, clock, recent: Recent::default(), fit: AtomicBool::new(false) })
     }
 
-    /// Whether the index is there. One that will not do is an error, before anything is read from it or written.
-    pub(super) async fn is_there(&self) -> PortResult<bool> {
-        if self.fit.initialized() {
-            return Ok(true);
-        }
+    /// Whether the index is there, for reading: it is looked at once. One that will not do is an error.
+    async fn is_there(&self) -> PortResult<bool> {
+        if self.fit.load(Relaxed) { Ok(true) } else { self.inspect().await }
+    }
+
+    /// Whether the index is there now. A write into one that is gone would make one that cannot search: each looks first.
+    pub(super) async fn inspect(&self) -> PortResult<bool> {
         let found = schema::inspect(&self.connection, &self.index, self.dimensions).await?.is_some();
-        if found {
-            let _ = self.fit.set(());
-        }
+        self.fit.store(found, Relaxed);
         Ok(found)
     }
 
     pub(super) async fn ensure_index(&self) -> PortResult<()> {
-        let make = async || {
-            if !self.is_there().await? {
-                schema::create(&self.connection, &self.index, self.dimensions).await?;
-            }
-            Ok(())
-        };
-        self.fit.get_or_try_init(make).await.map(|_| ())
+        if !self.inspect().await? {
+            schema::create(&self.connection, &self.index, self.dimensions).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn ask(
@@ -164,6 +161,7 @@ impl OpenSearchMemory {
         let to = (Method::Post, "_search".to_owned());
         let answer = self.ask(attempted, to, whole, Some(body.to_string().into_bytes())).await?;
         if answer.status == 404 && Refusal::read(&answer.body).is("index_not_found_exception") {
+            self.fit.store(false, Relaxed);
             return Ok(None);
         }
         let found: Searched = answer.json(attempted)?;
@@ -222,7 +220,7 @@ impl OpenSearchMemory {
     async fn ids_after(&self, attempted: &str, after: Option<&FixId>, limit: usize) -> PortResult<Vec<FixId>> {
         let mut body = json!({
             "size": limit, "_source": false, "track_total_hits": false,
-            "query": {"match_all": {}}, "sort": [{"id": "asc"}],
+            "query": {"exists": {"field": "id"}}, "sort": [{"id": "asc"}],
         });
         if let Some(after) = after {
             body["search_after"] = json!([after.0]);

@@ -12,6 +12,7 @@ mod memory;
 mod query;
 mod recent;
 mod schema;
+mod signing;
 mod write;
 
 pub use check::{IndexCheck, MemoryCheck};

@@ -11,7 +11,7 @@ const TRAILING: UnixMillis = 5 * 60 * 1000;
 /// Fixes that are kept; of more, the search finds the older ones.
 const KEPT: usize = 256;
 
-/// Fixes by the time they were stored, oldest first.
+/// Fixes by the time they were stored, oldest first; without their texts, which may be large.
 #[derive(Default)]
 pub(super) struct Recent(Mutex<VecDeque<(UnixMillis, Arc<PastFix>)>>);
 
@@ -19,7 +19,7 @@ impl Recent {
     pub fn note(&self, fix: &PastFix, now: UnixMillis) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(at, known)| known.id != fix.id && now.saturating_sub(*at) < TRAILING);
-        kept.push_back((now, Arc::new(fix.clone())));
+        kept.push_back((now, Arc::new(comparable(fix))));
         let surplus = kept.len().saturating_sub(KEPT);
         kept.drain(..surplus);
     }
@@ -37,5 +37,17 @@ impl Recent {
     pub fn after(&self, after: Option<&FixId>) -> Vec<FixId> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().map(|(_, fix)| &fix.id).filter(|id| after.is_none_or(|after| *id > after)).cloned().collect()
+    }
+}
+
+/// What decides whether a fix is near: all but its texts.
+fn comparable(fix: &PastFix) -> PastFix {
+    PastFix {
+        message: String::new(),
+        scope_before: String::new(),
+        scope_after: String::new(),
+        imports_added: Vec::new(),
+        patterns: Vec::new(),
+        ..fix.clone()
     }
 }

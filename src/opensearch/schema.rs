@@ -159,16 +159,15 @@ mod tests {
         };
         assert!(without(|i| i.settings = json!({})).contains("k-NN"));
         assert!(without(|i| i.mappings.properties.clear()).contains("k-NN"));
-        let text = json!({"type": "text"});
         let textual = |i: &mut Index| drop(i.mappings.properties.insert("rules".into(), json!({"type": "text"})));
-        assert!(without(textual).contains("rules"), "{text}");
+        assert!(without(textual).contains("rules"));
         let flat = |i: &mut Index| drop(i.mappings.properties.remove("private"));
         assert!(without(flat).contains("private"));
-        let faiss = |i: &mut Index| {
+        let far = |i: &mut Index| {
             if let Some(vector) = i.mappings.properties.get_mut("vector") {
                 vector["method"]["space_type"] = json!("l2");
             }
         };
-        assert!(without(faiss).contains("l2"));
+        assert!(without(far).contains("l2"));
     }
 }

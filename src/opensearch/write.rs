@@ -17,7 +17,7 @@ use crate::model::{FixId, PastFix};
 use crate::ports::{ErrorKind, PortError, PortResult};
 
 /// Times that a write goes beyond a version in its way before it gives up.
-const TRIES: usize = 8;
+const TRIES: usize = 16;
 /// Documents and bytes of one bulk request.
 const BULK_FIXES: usize = 200;
 const BULK_BYTES: usize = 4 * 1024 * 1024;
@@ -101,7 +101,7 @@ impl OpenSearchMemory {
     pub(super) async fn delete(&self, id: &FixId) -> PortResult<bool> {
         let attempted = format!("forget fix {id}");
         // Deleting in an index that does not exist would make it.
-        if !self.is_there().await? {
+        if !self.inspect().await? {
             return Ok(false);
         }
         let removed = match self.beyond(&attempted, (Method::Delete, format!("_doc/{}", key(id))), None).await {
