@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_MINIMUM := 1.90
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services build demo test lint deny bench ci package plan deploy destroy tf-check
+.PHONY: help setup services build demo test lint deny bench ci package plan deploy destroy tf-check local
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ destroy: ## Take a deployment away again: make destroy VARS=my.tfvars
 
 tf-check: ## Terraform: format, tests, policies, linters, apply to an emulator
 	@scripts/tf-check
+
+local: ## AWS on this machine, with the table, queues and secrets: LocalStack in docker, else moto
+	@scripts/local $(ARGS)
 
 ci: ## What .ci/run runs
 	@.ci/run

@@ -145,7 +145,7 @@ resource "aws_api_gateway_method_settings" "all" {
   settings {
     throttling_rate_limit  = var.throttle.rate
     throttling_burst_limit = var.throttle.burst
-    metrics_enabled        = true
+    metrics_enabled        = false # Those of the stage cost nothing and are enough; those of each method do.
     logging_level          = "ERROR"
     data_trace_enabled     = false
   }

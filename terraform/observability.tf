@@ -277,6 +277,7 @@ resource "aws_budgets_budget" "monthly" {
 }
 
 resource "aws_cloudwatch_dashboard" "this" {
+  count          = var.dashboard ? 1 : 0
   dashboard_name = var.name
   dashboard_body = jsonencode({
     widgets = [for n, widget in local.widgets : {

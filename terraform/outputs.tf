@@ -41,8 +41,8 @@ output "configuration" {
 }
 
 output "dashboard_url" {
-  description = "The dashboard in CloudWatch."
-  value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${var.name}"
+  description = "The dashboard in CloudWatch, where there is one."
+  value       = !var.dashboard ? null : "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${var.name}"
 }
 
 output "next_steps" {

@@ -531,6 +531,12 @@ variable "embedding" {
 
 # Watching it
 
+variable "dashboard" {
+  description = "Whether CloudWatch shows a dashboard: three dollars a month beyond the third of an account."
+  type        = bool
+  default     = true
+}
+
 variable "alarms" {
   description = "Who is told: an email address, and SNS topics that are there. `monthly_budget`: US dollars a month for everything with this deployment's tag, 0 for none. `daily_tokens`: model tokens a day before an alarm."
   type = object({

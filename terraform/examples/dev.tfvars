@@ -16,5 +16,6 @@ slack = {
 
 log_level            = "info,codehealer=debug"
 log_retention_days   = 7
+dashboard            = false
 deletion_protection  = false
 secret_recovery_days = 0

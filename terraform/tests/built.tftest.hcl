@@ -167,7 +167,7 @@ run "another_name" {
   assert {
     condition = alltrue([for name in [
       aws_dynamodb_table.this.name, aws_sqs_queue.tasks.name, aws_sqs_queue.dead.name, aws_lambda_function.receiver.function_name, aws_lambda_function.worker.function_name,
-      aws_iam_role.receiver.name, aws_iam_role.worker.name, aws_secretsmanager_secret.this["webhook"].name, aws_cloudwatch_event_rule.reconcile.name, aws_cloudwatch_dashboard.this.dashboard_name,
+      aws_iam_role.receiver.name, aws_iam_role.worker.name, aws_secretsmanager_secret.this["webhook"].name, aws_cloudwatch_event_rule.reconcile.name, aws_cloudwatch_dashboard.this[0].dashboard_name,
     ] : startswith(name, "healer-two")])
     error_message = "a second deployment in the same account would meet the first one"
   }
