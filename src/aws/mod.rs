@@ -3,6 +3,7 @@
 pub mod client;
 pub mod dynamodb;
 pub mod error;
+pub mod sagemaker;
 pub mod secrets;
 pub mod sqs;
 

@@ -7,12 +7,11 @@ use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ports::{Completion, ErrorKind, Model, PortError, PortResult, Prompt};
+use crate::recall::completion::{self, ANSWER_BYTES, BadAnswer, Profile};
 
-/// Largest answer that is read, bytes.
-const ANSWER_LIMIT: usize = 1024 * 1024;
 /// Wait after a refusal for overload that names no time.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
@@ -22,55 +21,6 @@ pub struct OpenAiModel {
     name: String,
     key: Option<SecretString>,
     client: reqwest::Client,
-}
-
-#[derive(Serialize)]
-struct Question<'a> {
-    model: &'a str,
-    messages: [Said<'a>; 2],
-    max_tokens: u32,
-    temperature: f32,
-    stream: bool,
-}
-
-#[derive(Serialize)]
-struct Said<'a> {
-    role: &'static str,
-    content: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    choices: Vec<Choice>,
-    #[serde(default)]
-    usage: Option<Usage>,
-    /// Some servers report errors inside a 200.
-    #[serde(default)]
-    error: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: Content,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    #[serde(default)]
-    content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
 }
 
 fn error(attempted: impl Into<String>, kind: ErrorKind) -> PortError {
@@ -96,7 +46,7 @@ impl OpenAiModel {
         Ok(Self { endpoint, name: name.to_owned(), key, client })
     }
 
-    async fn ask(&self, question: &Question<'_>) -> PortResult<Vec<u8>> {
+    async fn ask(&self, question: &Value) -> PortResult<Vec<u8>> {
         let mut request = self.client.post(&self.endpoint).json(question);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key.expose_secret());
@@ -112,8 +62,8 @@ impl OpenAiModel {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&chunk);
-            if body.len() > ANSWER_LIMIT {
-                return Err(error("read an answer of more than a megabyte", ErrorKind::Malformed));
+            if body.len() > ANSWER_BYTES {
+                return Err(unusable(BadAnswer::TooLong(body.len())));
             }
         }
         Ok(body)
@@ -142,36 +92,19 @@ impl OpenAiModel {
 #[async_trait]
 impl Model for OpenAiModel {
     async fn complete(&self, prompt: &Prompt) -> PortResult<Completion> {
-        let question = Question {
-            model: &self.name,
-            messages: [Said { role: "system", content: &prompt.system }, Said { role: "user", content: &prompt.user }],
-            max_tokens: prompt.max_tokens,
-            temperature: 0.0,
-            stream: false,
-        };
+        let question = completion::request(Profile::Chat, Some(&self.name), prompt);
         let body = self.ask(&question).await?;
-        read(&body, &self.name)
+        completion::read(Profile::Chat, &self.name, prompt, &body).map_err(unusable)
     }
 }
 
-fn read(body: &[u8], asked: &str) -> PortResult<Completion> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|e| {
-        error("understand the answer; is this an OpenAI-compatible server?", ErrorKind::Malformed).caused_by(e)
-    })?;
-    if let Some(said) = answer.error.filter(|said| !said.is_null()) {
-        let said: String = said.to_string().chars().take(200).collect();
-        return Err(error(format!("get an answer; the server says {said}"), ErrorKind::Unavailable));
-    }
-    let choice =
-        answer.choices.into_iter().next().ok_or_else(|| error("find a choice in the answer", ErrorKind::Malformed))?;
-    let usage = answer.usage.unwrap_or(Usage { prompt_tokens: 0, completion_tokens: 0 });
-    Ok(Completion {
-        text: choice.message.content.unwrap_or_default(),
-        model: answer.model.filter(|name| !name.is_empty()).unwrap_or_else(|| asked.to_owned()),
-        input_tokens: usage.prompt_tokens,
-        output_tokens: usage.completion_tokens,
-        truncated: choice.finish_reason.as_deref() == Some("length"),
-    })
+/// An error inside an answer may pass; an answer that is none, from something that is no such server, does not.
+fn unusable(why: BadAnswer) -> PortError {
+    let kind = match why {
+        BadAnswer::InBand { .. } => ErrorKind::Unavailable,
+        _ => ErrorKind::Malformed,
+    };
+    error("use the answer; is this an OpenAI-compatible server?", kind).caused_by(why)
 }
 
 #[cfg(test)]
@@ -179,21 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read() {
-        let body = br#"{"model":"llama","choices":[{"message":{"content":"hi"},"finish_reason":"length"}],
-            "usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
-        let completion = read(body, "x").unwrap();
-        assert_eq!((completion.text.as_str(), completion.model.as_str()), ("hi", "llama"));
-        assert_eq!((completion.input_tokens, completion.output_tokens, completion.truncated), (5, 2, true));
-    }
-
-    #[test]
-    fn rubbish_and_errors_inside_a_200_are_errors() {
+    fn rubbish_does_not_pass_and_an_error_inside_an_answer_may() {
+        let read = |body: &[u8]| {
+            let prompt = Prompt { system: String::new(), user: String::new(), max_tokens: 1 };
+            completion::read(Profile::Chat, "x", &prompt, body).map_err(unusable).unwrap_err().kind
+        };
         let malformed: [&[u8]; 4] = [b"", b"<html>", b"{}", b"[1]"];
         for body in malformed {
-            assert_eq!(read(body, "x").unwrap_err().kind, ErrorKind::Malformed);
+            assert_eq!(read(body), ErrorKind::Malformed);
         }
-        let inside = br#"{"error":{"message":"out of memory"}}"#;
-        assert_eq!(read(inside, "x").unwrap_err().kind, ErrorKind::Unavailable);
+        assert_eq!(read(br#"{"error":{"message":"out of memory"}}"#), ErrorKind::Unavailable);
     }
 }

@@ -17,6 +17,8 @@ pub struct Completion {
     pub model: String,
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// Whether the numbers of tokens are our estimate, because the server did not count them.
+    pub estimated: bool,
     /// Whether the answer was cut off by the token limit.
     pub truncated: bool,
 }

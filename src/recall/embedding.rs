@@ -66,7 +66,9 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// From the first byte of the finding's first line to the end of its last.
-fn lines_of(text: &str, finding: Span) -> Span {
+/// The whole lines of a place, without the last line end.
+#[must_use]
+pub fn lines_of(text: &str, finding: Span) -> Span {
     let bytes = text.as_bytes();
     let start = finding.start.min(bytes.len());
     let end = finding.end.clamp(start, bytes.len());

@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod chat;
+pub mod completion;
 pub mod embedding;
 pub mod prompt;
 pub mod reply;

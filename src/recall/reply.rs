@@ -135,8 +135,14 @@ mod tests {
     fn ask(answer: &str) -> Result<String, Refusal> {
         let region = Region { span: Span::new(11, 39), nonce: "abc".into() };
         let path = RepoPath::new("a.py").unwrap();
-        let completion =
-            Completion { text: answer.into(), model: "m".into(), input_tokens: 0, output_tokens: 0, truncated: false };
+        let completion = Completion {
+            text: answer.into(),
+            model: "m".into(),
+            input_tokens: 0,
+            output_tokens: 0,
+            estimated: false,
+            truncated: false,
+        };
         let rewrite = read(&completion, &path, TEXT, &region)?;
         Ok(edit::apply(TEXT, &rewrite.edits).unwrap())
     }

@@ -55,6 +55,19 @@ pub fn event(case: &CaseId, generation: Generation, sequence: u64) -> Key {
     key(case_partition(case), format!("{}{sequence:08}", events(generation)))
 }
 
+/// Case, generation and, of an event, its sequence, where the key is that of a run's head or of one of its events.
+#[must_use]
+pub fn of_run(key: &Key) -> Option<(CaseId, Generation, Option<u64>)> {
+    let case = CaseId::from_stored(key.pk.strip_prefix("CASE#")?);
+    let (number, rest) = key.sk.strip_prefix('G')?.split_once('#')?;
+    let of = Generation(number.parse().ok()?);
+    let sequence = match rest {
+        "STATE" => None,
+        event => Some(event.strip_prefix("EVT#")?.parse().ok()?),
+    };
+    Some((case, of, sequence))
+}
+
 /// Part `part` of a large detail, known by its hash.
 #[must_use]
 pub fn detail(case: &CaseId, sha: &str, part: usize) -> Key {

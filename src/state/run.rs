@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Condition, Index, IndexEntry, Item, Transaction, Write, keys};
+use super::{Condition, Index, IndexEntry, Item, Key, Transaction, Write, keys};
 use crate::model::{
     AuditEvent, CaseId, CaseOutcome, Confidence, Cwe, Decision, Finding, Fingerprint, Generation, IssueType, RepoPath,
     Repository, RepositoryId, RuleId, RunState, Severity, Source, UnixMillis, sha256_hex,
@@ -106,19 +106,41 @@ pub fn fields<T: Serialize>(record: &T) -> Map<String, Value> {
     }
 }
 
-/// Reads a record back from an item.
+/// Reads a record back from an item; what its key says of it need not be among its fields.
 ///
 /// # Errors
 /// When the fields are not those of the record: written by another version or altered.
 pub fn record<T: for<'de> Deserialize<'de>>(item: &Item) -> Result<T, serde_json::Error> {
-    serde_json::from_value(Value::Object(item.fields.clone()))
+    let mut all = item.fields.clone();
+    for (name, value) in said_by_key(&item.key) {
+        all.entry(name).or_insert(value);
+    }
+    serde_json::from_value(Value::Object(all))
+}
+
+/// What the key of a run's head or of an event says: case, generation, sequence. It is not stored once more beside it: a head
+/// that fits into one KB costs half, and it is written at each step.
+fn said_by_key(key: &Key) -> Vec<(String, Value)> {
+    let Some((case, generation, sequence)) = keys::of_run(key) else { return Vec::new() };
+    let mut said = vec![("case".to_owned(), json!(case)), ("generation".to_owned(), json!(generation))];
+    said.extend(sequence.map(|sequence| ("sequence".to_owned(), json!(sequence))));
+    said
+}
+
+/// The fields of a record that its key does not say.
+fn fields_beside(key: &Key, record: &impl Serialize) -> Map<String, Value> {
+    let mut all = fields(record);
+    for (name, _) in said_by_key(key) {
+        all.remove(&name);
+    }
+    all
 }
 
 /// The item of a run's head with its index entries.
 #[must_use]
 pub fn head_item(head: &RunHead) -> Item {
-    let time = keys::time(head.detected_at);
-    let range = format!("{time}#{}#{:06}", head.case.short(), head.generation.0);
+    // Entries of one moment are told apart by their keys, which every index holds.
+    let range = keys::time(head.detected_at);
     let entry = |index, hash: String| IndexEntry { index, hash, range: range.clone() };
     let mut indexes = vec![
         entry(Index::Repository, head.summary.repository.id.0.clone()),
@@ -126,18 +148,18 @@ pub fn head_item(head: &RunHead) -> Item {
         entry(Index::Outcome, head.summary.outcome.to_string()),
     ];
     if let Some(due) = head.due {
-        let range = format!("{}#{}", keys::time(due), head.case.short());
-        indexes.push(IndexEntry { index: Index::Due, hash: keys::due_shard(&head.case), range });
+        indexes.push(IndexEntry { index: Index::Due, hash: keys::due_shard(&head.case), range: keys::time(due) });
     }
-    Item { key: keys::run(&head.case, head.generation), fields: fields(head), indexes, expires: None }
+    let key = keys::run(&head.case, head.generation);
+    Item { fields: fields_beside(&key, head), key, indexes, expires: None }
 }
 
 /// The item of an event. `kind` is its content or, when that is large, a reference to where it is kept.
 #[must_use]
 pub fn event_item(event: &AuditEvent, kind: Value) -> Item {
-    let mut map = fields(event);
-    map.insert("kind".to_owned(), kind);
     let key = keys::event(&event.case, event.generation, event.sequence);
+    let mut map = fields_beside(&key, event);
+    map.insert("kind".to_owned(), kind);
     Item { key, fields: map, indexes: Vec::new(), expires: None }
 }
 

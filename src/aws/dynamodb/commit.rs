@@ -4,6 +4,7 @@
 //! the same items at that moment, or because its comparison was stricter than ours (see [`super::condition`]).
 
 use std::error::Error;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
@@ -12,7 +13,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    CancellationReason, ConditionCheck, ConsumedCapacity, Delete, Put, ReturnConsumedCapacity, TransactWriteItem,
 };
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::model::sha256_hex;
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::state::{Item, Key, Transaction, Write};
 
-use super::condition::{Expression, Guard, broken};
+use super::condition::{Clause, Guard, broken};
 use super::item::{self, Attributes};
 use super::{DynamoState, PORT};
 
@@ -33,6 +34,18 @@ const PAUSE: Duration = Duration::from_millis(40);
 const BUSY: Duration = Duration::from_secs(1);
 /// Longest token that DynamoDB takes.
 const TOKEN_CHARS: usize = 36;
+
+/// Puts a write's condition into a request. The SDK's builders have these setters by the same names, and no trait for them.
+macro_rules! under {
+    ($request:expr, $write:expr, $guard:expr) => {{
+        let clause = Clause::of($write.when(), $guard);
+        $request
+            .set_condition_expression(clause.text)
+            .set_expression_attribute_names(clause.names)
+            .set_expression_attribute_values(clause.values)
+            .set_return_values_on_condition_check_failure(clause.on_failure)
+    }};
+}
 
 /// Why a request was not applied, or may not have been.
 enum Failure {
@@ -104,36 +117,36 @@ impl DynamoState {
 
     async fn put(&self, item: &Item, write: &Write, guard: &Guard, attempted: &str) -> Result<(), Failure> {
         let client = self.client().await.map_err(Failure::Failed)?;
-        let mut request = client.put_item().table_name(self.table()).set_item(Some(item::encode(item)));
-        if let Some(expression) = Expression::of(write.when(), guard) {
-            request = request
-                .condition_expression(expression.text())
-                .set_expression_attribute_names(some(expression.names))
-                .set_expression_attribute_values(some(expression.values))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let request = client.put_item().table_name(self.table()).set_item(Some(item::encode(item)));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match under!(request, write, guard).send().await {
+            Ok(answer) => {
+                self.count(answer.consumed_capacity());
+                Ok(())
+            }
+            Err(error) => Err(match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(e)) => Failure::Refused(vec![(0, e.item.clone())]),
+                _ => self.failure(attempted, &error),
+            }),
         }
-        let answer = request.send().await;
-        answer.map(drop).map_err(|error| match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(e)) => Failure::Refused(vec![(0, e.item.clone())]),
-            _ => failure(attempted, &error),
-        })
     }
 
     async fn delete(&self, key: &Key, write: &Write, guard: &Guard, attempted: &str) -> Result<(), Failure> {
         let client = self.client().await.map_err(Failure::Failed)?;
-        let mut request = client.delete_item().table_name(self.table()).set_key(Some(item::key(key)));
-        if let Some(expression) = Expression::of(write.when(), guard) {
-            request = request
-                .condition_expression(expression.text())
-                .set_expression_attribute_names(some(expression.names))
-                .set_expression_attribute_values(some(expression.values))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let request = client.delete_item().table_name(self.table()).set_key(Some(item::key(key)));
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match under!(request, write, guard).send().await {
+            Ok(answer) => {
+                self.count(answer.consumed_capacity());
+                Ok(())
+            }
+            Err(error) => Err(match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(e)) => {
+                    Failure::Refused(vec![(0, e.item.clone())])
+                }
+                _ => self.failure(attempted, &error),
+            }),
         }
-        let answer = request.send().await;
-        answer.map(drop).map_err(|error| match error.as_service_error() {
-            Some(DeleteItemError::ConditionalCheckFailedException(e)) => Failure::Refused(vec![(0, e.item.clone())]),
-            _ => failure(attempted, &error),
-        })
     }
 
     /// A check alone writes nothing: a consistent read says the same for a quarter of the price.
@@ -153,46 +166,61 @@ impl DynamoState {
             .transact_write_items()
             .set_transact_items(Some(writes))
             .set_client_request_token(attempt.token(self.table()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
-        answer.map(drop).map_err(|error| match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(e)) => {
-                cancelled(attempt, e.cancellation_reasons(), &error)
+        match answer {
+            Ok(answer) => {
+                self.count(answer.consumed_capacity());
+                Ok(())
             }
-            _ => failure(&attempt.attempted, &error),
-        })
+            Err(error) => Err(match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(e)) => {
+                    cancelled(attempt, e.cancellation_reasons(), &error)
+                }
+                _ => self.failure(&attempt.attempted, &error),
+            }),
+        }
     }
 
     fn element(&self, write: &Write, guard: &Guard) -> Result<TransactWriteItem, BuildError> {
-        let expression = Expression::of(write.when(), guard);
-        let text = expression.as_ref().map(Expression::text);
-        let (names, values) = expression.map(|e| (some(e.names), some(e.values))).unwrap_or_default();
-        let old = Some(ReturnValuesOnConditionCheckFailure::AllOld);
         let element = TransactWriteItem::builder();
         Ok(match write {
             Write::Put { item, .. } => {
                 let put = Put::builder().table_name(self.table()).set_item(Some(item::encode(item)));
-                let put = put.set_condition_expression(text).set_expression_attribute_names(names);
-                let put = put.set_expression_attribute_values(values).set_return_values_on_condition_check_failure(old);
-                element.put(put.build()?).build()
+                element.put(under!(put, write, guard).build()?).build()
             }
             Write::Delete { key, .. } => {
                 let delete = Delete::builder().table_name(self.table()).set_key(Some(item::key(key)));
-                let delete = delete.set_condition_expression(text).set_expression_attribute_names(names);
-                let delete =
-                    delete.set_expression_attribute_values(values).set_return_values_on_condition_check_failure(old);
-                element.delete(delete.build()?).build()
+                element.delete(under!(delete, write, guard).build()?).build()
             }
-            // A check of nothing holds always, and DynamoDB wants to be told so.
-            Write::Check { key, .. } => {
-                let always = format!("attribute_exists({0}) OR attribute_not_exists({0})", item::PK);
+            Write::Check { key, when } => {
                 let check = ConditionCheck::builder().table_name(self.table()).set_key(Some(item::key(key)));
-                let check = check.condition_expression(text.unwrap_or(always)).set_expression_attribute_names(names);
-                let check =
-                    check.set_expression_attribute_values(values).set_return_values_on_condition_check_failure(old);
+                let check = under!(check, write, guard);
+                // A check of nothing holds always, and DynamoDB wants to be told so.
+                let always = || format!("attribute_exists({0}) OR attribute_not_exists({0})", item::PK);
+                let check = if when.is_empty() { check.condition_expression(always()) } else { check };
                 element.condition_check(check.build()?).build()
             }
         })
+    }
+
+    /// Adds to what was written so far.
+    fn count<'a>(&self, used: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+        let units: f64 = used.into_iter().filter_map(ConsumedCapacity::capacity_units).sum();
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) += units;
+    }
+
+    fn failure<E>(&self, attempted: &str, error: &SdkError<E, HttpResponse>) -> Failure
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+        match code {
+            // The second: the same token is being worked on, for a caller that gave up waiting.
+            Some("TransactionConflictException" | "TransactionInProgressException") => Failure::Contended,
+            _ => Failure::Failed(self.failed(attempted, error)),
+        }
     }
 }
 
@@ -237,23 +265,6 @@ fn cancelled(
 
 fn is(reason: &CancellationReason, codes: &[&str]) -> bool {
     reason.code().is_some_and(|code| codes.contains(&code))
-}
-
-fn failure<E>(attempted: &str, error: &SdkError<E, HttpResponse>) -> Failure
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    match code {
-        // The second: the same token is being worked on, for a caller that gave up waiting.
-        Some("TransactionConflictException" | "TransactionInProgressException") => Failure::Contended,
-        _ => Failure::Failed(port_error(PORT, attempted, error)),
-    }
-}
-
-/// DynamoDB refuses maps that are there and empty.
-fn some<V>(map: std::collections::HashMap<String, V>) -> Option<std::collections::HashMap<String, V>> {
-    (!map.is_empty()).then_some(map)
 }
 
 /// Waits longer each time, and not as long as a rival that began at the same moment.

@@ -6,7 +6,9 @@
 //! condition that what they looked at is still the same. Expressions carry no time, so that a transaction
 //! sent again with its token is the same request.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::model::UnixMillis;
 use crate::state::Condition;
@@ -22,17 +24,40 @@ pub enum Guard {
     Unchanged(Option<Attributes>),
 }
 
+/// What a request says of its condition. DynamoDB refuses names and values that are there and empty.
+#[derive(Debug, Default)]
+pub struct Clause {
+    pub text: Option<String>,
+    pub names: Option<HashMap<String, String>>,
+    pub values: Option<Attributes>,
+    /// A write that is refused brings the item as it stands.
+    pub on_failure: Option<ReturnValuesOnConditionCheckFailure>,
+}
+
+impl Clause {
+    /// For `when`; empty when nothing has to hold.
+    pub fn of(when: &[Condition], guard: &Guard) -> Self {
+        let Some(expression) = Expression::of(when, guard) else { return Self::default() };
+        Self {
+            text: Some(expression.text()),
+            names: (!expression.names.is_empty()).then_some(expression.names),
+            values: (!expression.values.is_empty()).then_some(expression.values),
+            on_failure: Some(ReturnValuesOnConditionCheckFailure::AllOld),
+        }
+    }
+}
+
 /// A condition expression with its names and values.
 #[derive(Debug, Default)]
-pub struct Expression {
+struct Expression {
     parts: Vec<String>,
-    pub names: std::collections::HashMap<String, String>,
-    pub values: Attributes,
+    names: HashMap<String, String>,
+    values: Attributes,
 }
 
 impl Expression {
     /// The expression for `when`; `None` when nothing has to hold.
-    pub fn of(when: &[Condition], guard: &Guard) -> Option<Self> {
+    fn of(when: &[Condition], guard: &Guard) -> Option<Self> {
         if when.is_empty() {
             return None;
         }
@@ -46,7 +71,7 @@ impl Expression {
     }
 
     /// The whole text.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         self.parts.join(" AND ")
     }
 

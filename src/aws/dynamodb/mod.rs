@@ -6,15 +6,18 @@ mod item;
 mod query;
 pub mod table;
 
-use std::sync::Arc;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
 
 use crate::aws::client::{Aws, repeatable};
-use crate::aws::error::port_error;
+use crate::aws::error::{explained, kind, port_error, words};
 use crate::ports::{Clock, ErrorKind, PortError, PortResult, State};
 use crate::state::{Item, Key, Page, Query, Transaction};
 
@@ -31,13 +34,15 @@ pub struct DynamoState {
     table: Arc<str>,
     clock: Arc<dyn Clock>,
     client: Arc<OnceCell<Client>>,
+    /// Write units that its requests used.
+    written: Arc<Mutex<f64>>,
 }
 
 impl DynamoState {
     /// Costs nothing; the table is first asked by the first call. `clock` decides which items are expired.
     #[must_use]
     pub fn new(aws: Aws, table: impl Into<Arc<str>>, clock: Arc<dyn Clock>) -> Self {
-        Self { aws, table: table.into(), clock, client: Arc::new(OnceCell::new()) }
+        Self { aws, table: table.into(), clock, client: Arc::default(), written: Arc::default() }
     }
 
     /// Name of the table.
@@ -46,15 +51,19 @@ impl DynamoState {
         &self.table
     }
 
+    /// Write units that the writes of this state and its clones used so far, as DynamoDB counted them, indexes included. What
+    /// was refused, or not answered, is not in it.
+    #[must_use]
+    pub fn write_units(&self) -> f64 {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn client(&self) -> PortResult<&Client> {
         self.client.get_or_try_init(async || Ok(Client::new(self.aws.config(PORT).await?))).await
     }
 
     /// What the caller asked for cannot be done, or what is stored cannot be understood.
-    fn malformed(
-        attempted: impl Into<String>,
-        reason: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> PortError {
+    fn malformed(attempted: impl Into<String>, reason: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
         PortError::new(PORT, attempted, ErrorKind::Malformed).caused_by(reason)
     }
 }
@@ -88,7 +97,41 @@ impl DynamoState {
     async fn stored(&self, key: &Key) -> PortResult<Option<item::Attributes>> {
         let asked = self.client().await?.get_item().table_name(self.table()).consistent_read(true);
         let answer = asked.set_key(Some(item::key(key))).customize().config_override(reading()).send().await;
-        let answer = answer.map_err(|e| port_error(PORT, format!("read {}/{}", key.pk, key.sk), &e))?;
+        let answer = answer.map_err(|e| self.failed(format!("read {}/{}", key.pk, key.sk), &e))?;
         Ok(answer.item)
+    }
+
+    /// An error of a request about items, with what an operator does about the table.
+    fn failed<E>(&self, attempted: impl Into<String>, error: &SdkError<E, HttpResponse>) -> PortError
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let table = self.table();
+        let (code, said) = words(error);
+        let said = said.to_lowercase();
+        let other_keys = ["key element", "missing the key", "required keys", "number of conditions on the keys"];
+        match (code, kind(error)) {
+            (_, ErrorKind::Missing) => {
+                let remedy = format!(
+                    "there is no table {table} in this region: create it (terraform apply), or mend aws.table and the region"
+                );
+                explained(PORT, attempted, error, (ErrorKind::Missing, remedy))
+            }
+            ("ValidationException", kind) if other_keys.iter().any(|words| said.contains(words)) => {
+                let remedy = format!(
+                    "the table {table} has other keys than pk and sk, both texts: keys cannot be changed, so create another \
+                     (terraform apply) and set aws.table to it"
+                );
+                explained(PORT, attempted, error, (kind, remedy))
+            }
+            ("AccessDeniedException", kind) => {
+                let remedy = format!(
+                    "allow the role dynamodb:GetItem, BatchGetItem, Query, PutItem, DeleteItem and ConditionCheckItem on the \
+                     table {table} and its indexes"
+                );
+                explained(PORT, attempted, error, (kind, remedy))
+            }
+            _ => port_error(PORT, attempted, error),
+        }
     }
 }

@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use crate::aws::error::port_error;
 use crate::model::sha256_hex;
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::state::limits::{PAGE_BYTES, PARTITION_KEY_BYTES, Refused, SORT_KEY_BYTES};
@@ -82,7 +81,7 @@ impl DynamoState {
             .limit(i32::try_from(wanted).unwrap_or(i32::MAX))
             .set_exclusive_start_key(start);
         let answer = request.customize().config_override(reading()).send().await;
-        let answer = answer.map_err(|e| without_index(asked.index, port_error(PORT, attempted(), &e)))?;
+        let answer = answer.map_err(|e| without_index(asked.index, self.failed(attempted(), &e)))?;
         let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
         let rows = answer.items.unwrap_or_default();
         let found = match asked.index {
@@ -136,7 +135,7 @@ impl DynamoState {
             let keys = keys.map_err(|e| Self::malformed(attempted.clone(), e))?;
             let request = self.client().await?.batch_get_item().request_items(self.table(), keys);
             let answer = request.customize().config_override(reading()).send().await;
-            let answer = answer.map_err(|e| port_error(PORT, attempted.clone(), &e))?;
+            let answer = answer.map_err(|e| self.failed(attempted.clone(), &e))?;
             for found in answer.responses.unwrap_or_default().into_values().flatten() {
                 let key = item::decode_key(&found).map_err(|e| Self::malformed(attempted.clone(), e))?;
                 stored.insert(key, found);

@@ -3,8 +3,10 @@
 mod batch;
 mod faults;
 mod inbox;
+mod sagemaker;
 mod secrets;
 mod state;
+mod units;
 
 use std::net::TcpStream;
 use std::process::{Command, Stdio};

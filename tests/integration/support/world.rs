@@ -83,7 +83,15 @@ impl Model for ScriptedModel {
     async fn complete(&self, prompt: &Prompt) -> PortResult<Completion> {
         self.prompts.lock().unwrap().push(prompt.clone());
         let text = (self.script)(prompt)?;
-        Ok(Completion { text, model: "scripted".into(), input_tokens: 100, output_tokens: 50, truncated: false })
+        let (input_tokens, output_tokens) = (100, 50);
+        Ok(Completion {
+            text,
+            model: "scripted".into(),
+            input_tokens,
+            output_tokens,
+            estimated: false,
+            truncated: false,
+        })
     }
 }
 
