@@ -14,6 +14,9 @@ use super::world::{Hosted, World};
 pub const APP_KEY: &str = include_str!("app.pem");
 const PUBLIC_KEY: &str = include_str!("app.pub.pem");
 
+/// What our app asks of GitHub when somebody registers it.
+pub const MANIFEST: &str = include_str!("../../../../scripts/github-app.json");
+
 /// How long a token of an installation lives, seconds.
 const LIFETIME: u64 = 3600;
 /// Furthest expiry of a signed token, seconds from now.
@@ -25,6 +28,28 @@ pub type Permissions = BTreeMap<String, String>;
 
 pub fn permissions(list: &[(&str, &str)]) -> Permissions {
     list.iter().map(|(name, access)| ((*name).to_owned(), (*access).to_owned())).collect()
+}
+
+pub fn manifest_permissions() -> Permissions {
+    let manifest: Value = serde_json::from_str(MANIFEST).unwrap();
+    serde_json::from_value(manifest["default_permissions"].clone()).unwrap()
+}
+
+pub fn manifest_events() -> Vec<String> {
+    let manifest: Value = serde_json::from_str(MANIFEST).unwrap();
+    serde_json::from_value(manifest["default_events"].clone()).unwrap()
+}
+
+/// Events that an app with these permissions cannot subscribe to. GitHub takes comments on pull requests for comments on
+/// issues here, although who may write them is settled by the permission for pull requests.
+pub fn unsupported_events(permissions: &Permissions, events: &[String]) -> Vec<String> {
+    let is_supported = |event: &String| match event.as_str() {
+        "push" => grants(permissions, "contents", "read"),
+        "pull_request" => grants(permissions, "pull_requests", "read"),
+        "issue_comment" => grants(permissions, "issues", "read"),
+        _ => false,
+    };
+    events.iter().filter(|event| !is_supported(event)).cloned().collect()
 }
 
 /// The app of the tests.

@@ -10,10 +10,12 @@ mod graphql;
 mod http;
 mod objects;
 pub mod openapi;
+mod people;
 mod pulls;
 mod routes;
 mod shapes;
 mod talk;
+mod webhooks;
 mod world;
 
 use std::path::Path;
@@ -28,10 +30,13 @@ use codehealer::ports::Clock;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-pub use auth::{APP_KEY, permissions};
+pub use auth::{
+    APP_KEY, MANIFEST, Permissions, grants, manifest_events, manifest_permissions, permissions, unsupported_events,
+};
 pub use faults::Fault;
 use faults::Planned;
 use http::Answer;
+pub use webhooks::{Delivery, check as check_payload};
 pub use world::{APP_ID, World};
 
 /// One call as it arrived, and what became of it.
@@ -126,8 +131,14 @@ impl GitHubApi {
     /// Looks at the world, or changes it. What was pushed meanwhile is seen.
     pub fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
         let mut shared = self.shared();
-        shared.world.settle();
+        let pusher = shared.world.pusher.clone();
+        shared.world.settle(&pusher);
         act(&mut shared.world)
+    }
+
+    /// What was delivered since this was last asked, in order; what was pushed meanwhile is among it.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.with(|world| std::mem::take(&mut world.deliveries))
     }
 
     /// The next call of this kind, such as `POST /repos/{owner}/{repo}/pulls`, meets this fault. `*` is any call.
@@ -171,7 +182,9 @@ impl GitHubApi {
 
     /// What broke GitHub's description so far; it is forgotten then.
     pub fn violations(&self) -> Vec<String> {
-        std::mem::take(&mut self.shared().violations)
+        let mut shared = self.shared();
+        let unlawful = std::mem::take(&mut shared.world.unlawful);
+        std::mem::take(&mut shared.violations).into_iter().chain(unlawful).collect()
     }
 
     /// # Panics
@@ -202,7 +215,8 @@ async fn answer(
 impl Shared {
     /// Answers a call, unless a fault keeps it from being done.
     fn answer(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> (Answer, Option<Fault>) {
-        self.world.settle();
+        let pusher = self.world.pusher.clone();
+        self.world.settle(&pusher);
         let call = Call {
             method: method.to_string(),
             route: routes::template(&self.world, method.as_str(), uri.path()),

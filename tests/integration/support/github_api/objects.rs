@@ -121,6 +121,24 @@ impl World {
         Ok(Answer::new(204, Value::Null))
     }
 
+    pub(super) fn get_tag(&mut self, request: &Request) -> Outcome {
+        let repo = self.filled(request)?;
+        let found = id(request.part("tag_sha")).and_then(|id| repo.git.find_tag(id).ok());
+        let tag = found.ok_or_else(Answer::not_found)?;
+        let (sha, api) = (tag.id().to_string(), self.repository_url(repo));
+        let kind = tag.target_type().unwrap().str();
+        let place = if kind == "tag" { "tags" } else { "commits" };
+        let target = tag.target_id();
+        let now = Signature::new("nobody", "nobody@example.org", &Time::new(0, 0)).unwrap();
+        Answer::ok(json!({
+            "node_id": node("Tag", &sha), "sha": sha, "url": format!("{api}/git/tags/{sha}"),
+            "tag": String::from_utf8_lossy(tag.name_bytes()), "verification": unverified(),
+            "message": String::from_utf8_lossy(tag.message_bytes().unwrap_or_default()),
+            "tagger": person(&tag.tagger().unwrap_or(now)),
+            "object": {"type": kind, "sha": target.to_string(), "url": format!("{api}/git/{place}/{target}")},
+        }))
+    }
+
     fn tree_entry(&self, repo: &Hosted, path: &str, entry: &git2::TreeEntry<'_>) -> Value {
         let api = self.repository_url(repo);
         let (mode, sha) = (format!("{:06o}", entry.filemode_raw()), entry.id().to_string());

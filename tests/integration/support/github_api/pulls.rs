@@ -36,6 +36,14 @@ impl Hosted {
     }
 }
 
+/// The branches of a pull request and where they are.
+pub struct Ends {
+    pub head: String,
+    pub head_sha: Oid,
+    pub base: String,
+    pub base_sha: Oid,
+}
+
 impl World {
     pub(super) fn labels_json(&self, repo: &Hosted, pull: &Pull) -> Value {
         let api = self.repository_url(repo);
@@ -208,10 +216,20 @@ impl World {
             return Err(Answer::invalid("Issue", Some("title"), "title is too long (maximum is 256 characters)"));
         }
         let (head, head_sha, base, base_sha) = self.ends(request)?;
-        let author = request.actor.login();
-        self.user(&author);
+        let draft = request.body["draft"] == true;
+        let ends = Ends { head, head_sha, base, base_sha };
+        let number = self.put_pull(request.repo, ends, (title, body, draft), &request.actor.login());
+        let repo = &self.repos[request.repo];
+        Answer::created(self.full_pull_json(repo, &repo.pulls[&number]))
+    }
+
+    /// Stores a pull request and tells of it.
+    pub(super) fn put_pull(&mut self, at: usize, ends: Ends, text: (String, Option<String>, bool), by: &str) -> u64 {
+        self.user(by);
         let (id, now) = (self.fresh_id(), self.now());
-        let repo = &mut self.repos[request.repo];
+        let Ends { head, head_sha, base, base_sha } = ends;
+        let (title, body, draft) = text;
+        let repo = &mut self.repos[at];
         let number = repo.next_number;
         repo.next_number += 1;
         let pull = Pull {
@@ -219,13 +237,13 @@ impl World {
             number,
             title,
             body,
-            draft: request.body["draft"] == true,
+            draft,
             open: true,
             head,
             head_sha,
             base,
             base_sha,
-            author,
+            author: by.to_owned(),
             labels: Default::default(),
             reviewers: Default::default(),
             teams: Default::default(),
@@ -235,8 +253,8 @@ impl World {
             merged: None,
         };
         repo.pulls.insert(number, pull);
-        let repo = &self.repos[request.repo];
-        Answer::created(self.full_pull_json(repo, &repo.pulls[&number]))
+        self.emit_pull(at, number, "opened", by, None);
+        number
     }
 
     pub(super) fn patch_pull(&mut self, request: &Request) -> Outcome {
@@ -251,6 +269,7 @@ impl World {
             return Err(Answer::invalid("PullRequest", Some("base"), "invalid"));
         }
         let reopens = request.text("state") == Some("open") && !pull.open;
+        let closes = request.text("state") == Some("closed") && pull.open;
         if reopens {
             repo.may_reopen(pull)?;
         }
@@ -270,6 +289,10 @@ impl World {
             pull.base = base.to_owned();
         }
         pull.updated = now;
+        if reopens || closes {
+            let action = if reopens { "reopened" } else { "closed" };
+            self.emit_pull(request.repo, number, action, &request.actor.login(), None);
+        }
         let repo = &self.repos[request.repo];
         Answer::ok(self.full_pull_json(repo, &repo.pulls[&number]))
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
+use chrono::DateTime;
 use reqwest::Url;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ type Handler = fn(&mut World, &Request) -> Outcome;
 /// takes them.
 type Route = (&'static str, &'static str, Who, Handler);
 
-const ROUTES: [Route; 41] = [
+const ROUTES: [Route; 42] = [
     ("GET", "/app", Who::App, World::get_app),
     ("POST", "/app/installations/{installation_id}/access_tokens", Who::App, World::post_access_token),
     ("GET", "/repos/{owner}/{repo}/installation", Who::App, World::get_installation),
@@ -32,6 +33,7 @@ const ROUTES: [Route; 41] = [
     ("POST", "/repos/{owner}/{repo}/git/refs", Who::Repository, World::post_ref),
     ("PATCH", "/repos/{owner}/{repo}/git/refs/{ref}", Who::Repository, World::patch_ref),
     ("DELETE", "/repos/{owner}/{repo}/git/refs/{ref}", Who::Repository, World::delete_ref),
+    ("GET", "/repos/{owner}/{repo}/git/tags/{tag_sha}", Who::Repository, World::get_tag),
     ("GET", "/repos/{owner}/{repo}/git/trees/{tree_sha}", Who::Repository, World::get_tree),
     ("POST", "/repos/{owner}/{repo}/git/trees", Who::Repository, World::post_tree),
     ("GET", "/repos/{owner}/{repo}/git/blobs/{file_sha}", Who::Repository, World::get_blob),
@@ -198,7 +200,10 @@ fn admitted(world: &mut World, route: &Route, mut request: Request, call: &Call)
             return Err(Answer::error(403, "Repository was archived so is read-only."));
         }
     }
-    handler(world, &request)
+    let answer = handler(world, &request);
+    // What moved now was moved by the caller.
+    world.settle(&request.actor.login());
+    answer
 }
 
 /// What is answered under a name that is no repository's: where the one went that had it, if any had.
@@ -222,7 +227,9 @@ impl World {
         self.remaining = self.remaining.saturating_sub(1);
         let given: Vec<&str> = answer.headers.iter().map(|(name, _)| *name).collect();
         let reset = self.seconds() / 3600 * 3600 + 3600;
+        let now = DateTime::from_timestamp(i64::try_from(self.seconds()).unwrap(), 0).unwrap();
         let all = [
+            ("date", now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()),
             ("x-ratelimit-limit", "5000".to_owned()),
             ("x-ratelimit-remaining", self.remaining.to_string()),
             ("x-ratelimit-used", (5000 - self.remaining).to_string()),

@@ -122,6 +122,7 @@ impl World {
         self.repos[request.repo].pull(number)?;
         let comment = self.spoken(request, number, "")?;
         self.repos[request.repo].comments.push(comment.clone());
+        self.emit_comment(request.repo, &comment.author);
         Answer::created(self.comment_json(&self.repos[request.repo], &comment))
     }
 

@@ -8,8 +8,9 @@ use codehealer::ports::Clock;
 use git2::Oid;
 use serde_json::Value;
 
-use super::auth::{App, Installation, Token, permissions};
+use super::auth::{App, Installation, Token, manifest_events, manifest_permissions};
 use super::http::Answer;
+use super::webhooks::Delivery;
 
 /// The app's number and its name in addresses.
 pub const APP_ID: u64 = 4242;
@@ -42,6 +43,8 @@ pub struct Hosted {
     /// Most entries of a tree that are listed at once; what is cut off is called truncated.
     pub tree_limit: usize,
     pub(super) next_number: u64,
+    /// Where branches and tags were when they were last looked at.
+    pub(super) seen: BTreeMap<String, Oid>,
 }
 
 /// A pull request.
@@ -103,6 +106,12 @@ pub struct World {
     pub installations: Vec<Installation>,
     pub tokens: BTreeMap<String, Token>,
     pub repos: Vec<Hosted>,
+    /// Who it is that pushes with git.
+    pub pusher: String,
+    /// What was sent to whoever listens, in order.
+    pub(super) deliveries: Vec<Delivery>,
+    /// Deliveries that broke GitHub's schemas.
+    pub(super) unlawful: Vec<String>,
     /// Requests that are left of this hour's.
     pub remaining: u64,
     next_id: u64,
@@ -114,8 +123,8 @@ impl World {
             id: APP_ID,
             slug: APP_SLUG.to_owned(),
             owner: "acme".to_owned(),
-            permissions: permissions(&[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")]),
-            events: ["push", "pull_request", "issue_comment"].map(str::to_owned).to_vec(),
+            permissions: manifest_permissions(),
+            events: manifest_events(),
         };
         Self {
             clock,
@@ -127,6 +136,9 @@ impl World {
             installations: Vec::new(),
             tokens: BTreeMap::new(),
             repos: Vec::new(),
+            pusher: "ada".to_owned(),
+            deliveries: Vec::new(),
+            unlawful: Vec::new(),
             remaining: 5000,
             next_id: 1000,
         }
@@ -154,7 +166,10 @@ impl World {
             labels: BTreeMap::new(),
             tree_limit: 100_000,
             next_number: 1,
+            seen: BTreeMap::new(),
         });
+        let repo = self.repos.last_mut().unwrap();
+        repo.seen = repo.references();
         let account = owner.to_owned();
         match self.installations.iter_mut().find(|one| one.account == account) {
             Some(found) => drop(found.repositories.insert(id)),
@@ -209,10 +224,19 @@ impl World {
         u64::try_from(i64::try_from(self.clock.now()).unwrap() + self.skew).unwrap()
     }
 
-    /// Sees what was pushed meanwhile.
-    pub(super) fn settle(&mut self) {
+    /// Sees what was pushed meanwhile, by whom, and tells of it.
+    pub(super) fn settle(&mut self, by: &str) {
         let now = self.now();
-        self.repos.iter_mut().for_each(|repo| repo.settle(now));
+        self.user(by);
+        for at in 0..self.repos.len() {
+            for moved in self.repos[at].moved() {
+                let push = self.push_json(at, &moved, by);
+                self.emit("push", push);
+            }
+            for (number, action, was) in self.repos[at].settle(now, by) {
+                self.emit_pull(at, number, action, by, was);
+            }
+        }
     }
 
     /// The repository of this name.
@@ -296,28 +320,32 @@ impl Hosted {
     }
 
     /// Brings open pull requests up to date with what was pushed: a branch that is gone closes its own, and what is already in
-    /// the base is merged.
-    fn settle(&mut self, now: u64) {
+    /// the base is merged. Returns what happened to which, and where the branch was before it moved.
+    fn settle(&mut self, now: u64, by: &str) -> Vec<(u64, &'static str, Option<Oid>)> {
         let tips: BTreeMap<u64, (Option<Oid>, Option<Oid>)> =
             self.pulls.values().map(|pull| (pull.number, (self.tip(&pull.head), self.tip(&pull.base)))).collect();
+        let mut happened = Vec::new();
         for pull in self.pulls.values_mut().filter(|pull| pull.open) {
             let (head, base) = tips[&pull.number];
             let Some(head) = head else {
                 (pull.open, pull.closed, pull.updated) = (false, Some(now), now);
+                happened.push((pull.number, "closed", None));
                 continue;
             };
             if pull.head_sha != head {
+                happened.push((pull.number, "synchronize", Some(pull.head_sha)));
                 (pull.head_sha, pull.updated) = (head, now);
             }
             let Some(base) = base else { continue };
-            let was_in = pull.base_sha == head || self.git.graph_descendant_of(pull.base_sha, head).unwrap_or(false);
-            let is_in = base == head || self.git.graph_descendant_of(base, head).unwrap_or(false);
-            if is_in && !was_in {
+            let has = |tip: Oid| tip == head || self.git.graph_descendant_of(tip, head).unwrap_or(false);
+            if has(base) && !has(pull.base_sha) {
                 (pull.open, pull.closed, pull.updated) = (false, Some(now), now);
-                pull.merged = Some(Merged { at: now, by: self.owner.clone(), commit: base });
+                pull.merged = Some(Merged { at: now, by: by.to_owned(), commit: base });
+                happened.push((pull.number, "closed", None));
             } else {
                 pull.base_sha = base;
             }
         }
+        happened
     }
 }
