@@ -10,6 +10,7 @@ use crate::detect::redact::redact;
 use crate::fix::edit;
 use crate::model::{CommitId, Decided, Decision, Edit, EventKind, RepoPath};
 use crate::ports::{BranchOutcome, BranchPlan, Decoration, ErrorKind, Notice, PortError, PortResult, PullRequestPlan};
+use crate::report::pull_request::Steering;
 use crate::report::{notice, pull_request};
 use crate::state::Write;
 use crate::state::run::{FindingRecord, FindingStatus};
@@ -107,12 +108,17 @@ impl Healer {
             branch: branch.to_owned(),
             base: short(&summary.reference).to_owned(),
             title: pull_request::title(&leased.head, decided),
-            body: pull_request::body(&leased.head, &walk, decided, &changes),
+            body: pull_request::body(&leased.head, &walk, decided, &changes, self.steering()),
             draft,
         };
         self.our_turn(&summary.repository).await?;
         let (request, new) = self.ports.forge.ensure_pull_request(&summary.repository, &plan).await?;
         Ok(EventKind::Proposed { url: request.url, number: request.number, draft: request.draft, adopted: !new })
+    }
+
+    /// Caps hold on forges with people, who comment there.
+    fn steering(&self) -> Steering {
+        if self.policy.caps.is_some() { Steering::Comments } else { Steering::Commands }
     }
 
     /// Tells people, once.

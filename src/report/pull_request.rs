@@ -16,6 +16,15 @@ const DIFF_LIMIT: usize = 30_000;
 /// Longest title, bytes.
 const TITLE_LIMIT: usize = 120;
 
+/// How people steer us where they read the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steering {
+    /// By comments on the pull request.
+    Comments,
+    /// By the command line, on the machine that healed.
+    Commands,
+}
+
 /// Old and new content by file.
 pub type FileChanges = BTreeMap<RepoPath, (String, String)>;
 
@@ -51,7 +60,7 @@ pub fn commit_message(head: &RunHead, decided: &Decided) -> String {
 
 /// The whole text, Markdown.
 #[must_use]
-pub fn body(head: &RunHead, walk: &Walk<'_>, decided: &Decided, changes: &FileChanges) -> String {
+pub fn body(head: &RunHead, walk: &Walk<'_>, decided: &Decided, changes: &FileChanges, steering: Steering) -> String {
     let mut out = String::new();
     headline(&mut out, walk, decided);
     why(&mut out, walk);
@@ -60,7 +69,7 @@ pub fn body(head: &RunHead, walk: &Walk<'_>, decided: &Decided, changes: &FileCh
     checks(&mut out, decided);
     confidence(&mut out, decided);
     unhealed(&mut out, decided);
-    footer(&mut out, head);
+    footer(&mut out, head, steering);
     if out.len() <= BODY_LIMIT {
         return out;
     }
@@ -75,6 +84,9 @@ fn headline(out: &mut String, walk: &Walk<'_>, decided: &Decided) {
     for finding in healed(walk, decided) {
         let line = format!("{} in {} line {}", finding.rule.issue_type, finding.path, finding.start.line);
         let _ = writeln!(out, "**{}** → Fix: {}\n", code(&line), text(&finding.rule.hint));
+    }
+    if let Some(first) = decided.chosen.first() {
+        let _ = writeln!(out, "Confidence **{}** of 100 · {}\n", decided.confidence, linked_source(first));
     }
     if decided.decision == Decision::Draft {
         let _ = writeln!(
@@ -152,20 +164,47 @@ pub fn source_line(judged: &CandidateJudged) -> String {
     }
 }
 
+/// As [`source_line`], in Markdown; an answer in Slack is a link to it.
+fn linked_source(judged: &CandidateJudged) -> String {
+    match &judged.candidate.evidence {
+        Evidence::TeamKnowledge { permalink, channel, confirmed, .. } if is_slack_permalink(permalink) => {
+            let confirmed = if *confirmed { "confirmed" } else { "unconfirmed" };
+            format!("team knowledge, [{confirmed} answer in {}]({permalink})", text(channel))
+        }
+        _ => text(&source_line(judged)),
+    }
+}
+
+/// Whether an address is one of a message in Slack, and can be nothing else: `https://acme.slack.com/archives/C1/p1771319640000200`,
+/// perhaps with the thread it stands in.
+fn is_slack_permalink(address: &str) -> bool {
+    let Some((host, path)) = address.strip_prefix("https://").and_then(|rest| rest.split_once("/archives/")) else {
+        return false;
+    };
+    let Some(workspace) = host.strip_suffix(".slack.com") else { return false };
+    let plain = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let (message, thread) = path.split_once('?').unwrap_or((path, ""));
+    let of_message = message.split_once("/p").is_some_and(|(channel, ts)| plain(channel, "") && plain(ts, ""));
+    plain(workspace, "-.") && of_message && (thread.is_empty() || plain(thread, "_=.&"))
+}
+
+/// Folded away: they are the same for every proposal, and what failed one is never proposed.
 fn checks(out: &mut String, decided: &Decided) {
     let Some(first) = decided.chosen.first() else { return };
     let Verdict::Verified(checks) = &first.verdict else { return };
-    let _ = writeln!(out, "### Checks passed\n");
+    let _ = writeln!(out, "<details><summary>{} checks passed</summary>\n", checks.len());
     for check in checks {
         let _ = writeln!(out, "- [x] {check}");
     }
-    out.push('\n');
+    let _ = writeln!(out, "\n</details>\n");
 }
 
 fn confidence(out: &mut String, decided: &Decided) {
     let _ = writeln!(out, "### Confidence {} of 100\n", decided.confidence);
     for judged in &decided.chosen {
-        let _ = writeln!(out, "From {}:\n", text(&source_line(judged)));
+        let _ = writeln!(out, "From {}:\n", linked_source(judged));
         for line in judged.scored.iter().flat_map(|s| &s.lines) {
             let _ = writeln!(out, "- {} → {:.1}", text(&line.reason), line.percent);
         }
@@ -187,13 +226,50 @@ fn unhealed(out: &mut String, decided: &Decided) {
     out.push('\n');
 }
 
-fn footer(out: &mut String, head: &RunHead) {
-    let case = head.case.short();
+fn footer(out: &mut String, head: &RunHead, steering: Steering) {
+    let (case, rule) = (head.case.short(), &head.summary.rule);
+    let ignore = match steering {
+        Steering::Comments => "comment `/codehealer ignore <reason>`".to_owned(),
+        Steering::Commands => format!("run `codehealer audit ignore {case} --reason \"…\"`"),
+    };
     let _ = writeln!(
         out,
-        "---\n\nMerge it, change it, or close it: what you do is learned. A closed proposal never comes back. \
-         To ignore the finding for good, run `codehealer audit ignore {case} --reason \"…\"`, or write \
-         `codehealer: ignore[{}] reason` in a comment on its line. The whole walk: `codehealer audit show {case}`.\n",
-        head.summary.rule
+        "---\n\nMerge it, change it, or close it: what you do is learned. A closed proposal never comes back. To ignore the \
+         finding for good, {ignore}, or write `codehealer: ignore[{rule}] reason` in a comment on its line."
     );
+    if steering == Steering::Comments {
+        let _ = writeln!(
+            out,
+            "`/codehealer explain` tells the whole walk, `/codehealer retry` judges it anew, `/codehealer pause` stops all \
+             proposals in this repository."
+        );
+    }
+    let _ = writeln!(out, "\n<sub>case {case} · `codehealer audit show {case}`</sub>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_nothing_but_a_message_in_slack_is_linked() {
+        for good in [
+            "https://acme.slack.com/archives/C01SECURITY/p1771319640000200",
+            "https://acme-eu.enterprise.slack.com/archives/C01/p17?thread_ts=1771319640.000200&cid=C01",
+        ] {
+            assert!(is_slack_permalink(good), "{good}");
+        }
+        for bad in [
+            "",
+            "http://acme.slack.com/archives/C01/p17",
+            "https://evil.example/archives/C01/p17",
+            "https://evil.example/.slack.com/archives/C01/p17",
+            "https://a@evil.example#.slack.com/archives/C01/p17",
+            "https://acme.slack.com/archives/C01/p17) ![x](https://evil.example/x.png",
+            "https://acme.slack.com/archives/C01/p17?a=<b>",
+            "https://acme.slack.com/archives/../../x/p17",
+        ] {
+            assert!(!is_slack_permalink(bad), "{bad}");
+        }
+    }
 }
