@@ -358,12 +358,13 @@ fn resolve(
     let policy = policy(&file)?;
     let limits = file.limits.clone();
     let services = Services {
-        github: file.github.map(GitHubFile::resolve).transpose()?,
-        slack: file.slack.map(SlackFile::resolve).transpose()?,
-        aws: file.aws.resolve(flags.aws_profile, flags.table),
-        opensearch: file.opensearch.map(OpenSearchFile::resolve).transpose()?,
-        sagemaker: file.sagemaker,
+        github: file.github.clone().map(GitHubFile::resolve).transpose()?,
+        slack: file.slack.clone().map(SlackFile::resolve).transpose()?,
+        aws: file.aws.clone().resolve(flags.aws_profile, flags.table)?,
+        opensearch: file.opensearch.clone().map(OpenSearchFile::resolve).transpose()?,
+        sagemaker: file.sagemaker.clone(),
     };
+    services.agree(&file)?;
     // A function keeps nothing on its machine.
     let nowhere = || services.aws.table.as_ref().map(|_| std::env::temp_dir().join("codehealer"));
     let state = state.or_else(|| default_state(environment)).or_else(nowhere).ok_or(ConfigError::NoHome)?;

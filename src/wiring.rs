@@ -1,5 +1,9 @@
 //! The only place that names backends: from a configuration to ports, healer and worker.
 
+mod backends;
+mod keyring;
+mod watched;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,18 +12,19 @@ use anyhow::{Context as _, Result};
 
 use crate::config::Config;
 use crate::detect::{Detector, Limits, RuleSet};
-use crate::healer::{Directory, Healer, Ports, Worker};
+use crate::healer::{Healer, Policy, Ports, Worker};
 use crate::local::clock::SystemClock;
-use crate::local::embedder::StructuralEmbedder;
 use crate::local::git::LocalForge;
 use crate::local::git::open::LocalRepository;
-use crate::local::model::OpenAiModel;
-use crate::local::notifier::{FileNotifier, Show};
-use crate::local::slack_export::{ExportOptions, SlackExport};
+use crate::local::notifier::Show;
 use crate::local::store::{Access, Options, Store};
 use crate::local::verify_command::VerifyCommand;
 use crate::model::{Repository, RepositoryId, RuleId, RuleOrigin};
-use crate::ports::{ExternalScanner, Model, PortResult, TeamKnowledge};
+use crate::ports::{ExternalScanner, Forge, Inbox, PortResult, State};
+use crate::webhook::WatchList;
+
+pub use backends::Backends;
+pub use watched::Watch;
 
 /// How the stores are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub enum Mode {
     Record,
     /// Everything happens on a copy in memory and is gone afterwards.
     DryRun,
+    /// Only read; where nothing was ever recorded, no file is made.
+    Read,
 }
 
 /// A clone that commands work on.
@@ -47,13 +54,18 @@ impl Clone {
     }
 }
 
-/// Everything a command needs, made from the configuration.
+/// Everything that a command on a clone needs.
 pub struct Wiring {
-    pub store: Store,
-    pub detector: Arc<Detector>,
     pub healer: Healer,
     pub forge: Arc<LocalForge>,
-    pub clones: Vec<Clone>,
+}
+
+/// Everything that watching repositories needs.
+pub struct Deployment {
+    pub watched: WatchList,
+    pub worker: Worker,
+    pub state: Arc<dyn State>,
+    pub inbox: Arc<dyn Inbox>,
 }
 
 /// Path of the state file.
@@ -62,7 +74,7 @@ pub fn state_file(config: &Config) -> PathBuf {
     config.state.join("codehealer.db")
 }
 
-/// Opens the state file, making it and its folder when there is none.
+/// Opens the state file as `mode` asks for.
 ///
 /// # Errors
 /// Says what is wrong with the file and what to do.
@@ -72,18 +84,9 @@ pub fn open_store(config: &Config, mode: Mode) -> PortResult<Store> {
     match mode {
         Mode::Record => Store::open(&file, options),
         Mode::DryRun if file.exists() => Store::snapshot_in_memory(&file, options),
-        Mode::DryRun => Store::in_memory(options),
+        Mode::Read if file.exists() => Store::open(&file, Options { access: Access::Read, ..options }),
+        Mode::DryRun | Mode::Read => Store::in_memory(options),
     }
-}
-
-/// Opens the state file for reading; where nothing was ever recorded the store is empty, and no file is made.
-///
-/// # Errors
-/// Says what is wrong with the file and what to do.
-pub fn open_store_to_read(config: &Config) -> PortResult<Store> {
-    let options = Options { access: Access::Read, ..Options::new(Arc::new(SystemClock)) };
-    let file = state_file(config);
-    if file.exists() { Store::open(&file, options) } else { Store::in_memory(options) }
 }
 
 /// The detector with the built-in rules and the operator's.
@@ -125,75 +128,81 @@ pub fn rule_files(folder: &Path) -> Result<Vec<(String, String)>> {
     Ok(files)
 }
 
-/// Makes everything for these clones. `show` is called for each new notice.
+/// Makes everything for commands on these clones. `show` is called for each new notice.
 ///
 /// # Errors
 /// Says which part of the configuration cannot be used, and why.
-pub fn wire(config: &Config, clones: Vec<Clone>, mode: Mode, show: Show) -> Result<Wiring> {
-    let store = open_store(config, mode)?;
-    let detector = detector(config)?;
+pub fn wire(config: &Config, clones: &[Clone], mode: Mode, show: Show) -> Result<Wiring> {
+    let backends = Backends::new(config, mode);
+    let forge = local_forge(config, clones);
+    // Nobody is flooded by branches on his own machine.
+    let policy = Policy { caps: None, ..policy(config) };
+    let ports = ports(&backends, forge.clone(), external(config, &forge), show)?;
+    Ok(Wiring { healer: Healer::new(ports, detector(config)?, policy, worker_name()), forge })
+}
+
+/// Makes everything for watching the configured repositories: on GitHub where it is configured, else their clones.
+///
+/// # Errors
+/// Says which part of the configuration cannot be used, and why.
+pub fn deploy(config: &Config, show: Show) -> Result<Deployment> {
+    let backends = Backends::new(config, Mode::Record);
+    let Watch { list, directory, clones } = Watch::of(config)?;
+    let (forge, external): (Arc<dyn Forge>, _) = match backends.github()? {
+        Some(github) => {
+            if config.verify.is_some() {
+                tracing::warn!("[verify] works on clones only; findings of other scanners are not re-checked");
+            }
+            (Arc::new(github), None)
+        }
+        None => {
+            let forge = local_forge(config, &clones);
+            (forge.clone(), external(config, &forge))
+        }
+    };
+    let ports = ports(&backends, forge, external, show)?;
+    let state = Arc::clone(&ports.state);
+    let inbox = backends.inbox()?;
+    let healer = Healer::new(ports, detector(config)?, policy(config), worker_name());
+    Ok(Deployment { watched: list, worker: Worker::new(healer, Arc::clone(&inbox), directory), state, inbox })
+}
+
+fn ports(
+    backends: &Backends<'_>,
+    forge: Arc<dyn Forge>,
+    external: Option<Arc<dyn ExternalScanner>>,
+    show: Show,
+) -> Result<Ports> {
+    Ok(Ports {
+        forge,
+        state: backends.state()?,
+        team: backends.team()?,
+        memory: backends.memory()?,
+        embedder: backends.embedder(),
+        model: backends.model()?,
+        notifier: backends.notifier(show)?,
+        external,
+        clock: backends.clock(),
+    })
+}
+
+fn local_forge(config: &Config, clones: &[Clone]) -> Arc<LocalForge> {
     let git_dirs = clones.iter().map(|c| (c.repository.id.clone(), c.local.git_dir.clone()));
     let git_dirs: BTreeMap<RepositoryId, PathBuf> = git_dirs.collect();
-    let forge = Arc::new(LocalForge::new(&config.state, git_dirs));
-    let ports = Ports {
-        forge: forge.clone(),
-        state: Arc::new(store.state()),
-        team: team(config)?,
-        memory: Arc::new(store.memory()),
-        embedder: Arc::new(StructuralEmbedder),
-        model: model(config)?,
-        notifier: Arc::new(FileNotifier::new(config.state.join("notices"), show)),
-        external: external(config, &forge),
-        clock: Arc::new(SystemClock),
-    };
-    let worker = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
+    Arc::new(LocalForge::new(&config.state, git_dirs))
+}
+
+fn policy(config: &Config) -> Policy {
     let mut policy = config.policy.clone();
     if let Some(model) = &config.model {
         policy.model_timeout = model.timeout;
     }
-    let healer = Healer::new(ports, detector.clone(), policy, worker);
-    Ok(Wiring { store, detector, healer, forge, clones })
+    policy
 }
 
-impl Wiring {
-    /// A worker over the store's inbox for all clones, with the branches that are watched in each.
-    #[must_use]
-    pub fn worker(&self, branches: &BTreeMap<RepositoryId, Vec<String>>) -> Worker {
-        let watched = |c: &Clone| (c.repository.clone(), branches.get(&c.repository.id).cloned().unwrap_or_default());
-        let directory = Directory::of_clones(self.clones.iter().map(watched));
-        Worker::new(self.healer.clone(), Arc::new(self.store.inbox()), directory)
-    }
-}
-
-/// The team's chat, read from the configured export.
-///
-/// # Errors
-/// Names the file of the export that cannot be read.
-pub fn slack_export(config: &Config) -> PortResult<Option<SlackExport>> {
-    let Some(export) = &config.slack_export else { return Ok(None) };
-    let options = ExportOptions {
-        path: export.path.clone(),
-        organisation: config.organisation.clone(),
-        channels: export.channels.clone(),
-        confirm: export.confirm.clone(),
-        workspace: export.workspace.clone(),
-    };
-    SlackExport::open(&options).map(Some)
-}
-
-fn team(config: &Config) -> Result<Option<Arc<dyn TeamKnowledge>>> {
-    let export = slack_export(config)?;
-    Ok(export.map(|export| -> Arc<dyn TeamKnowledge> { Arc::new(export) }))
-}
-
-/// The configured model; nothing is asked of it yet.
-///
-/// # Errors
-/// When its key cannot be read.
-pub fn model(config: &Config) -> Result<Option<Arc<dyn Model>>> {
-    let Some(model) = &config.model else { return Ok(None) };
-    let key = model.key.as_ref().map(crate::config::SecretSource::read).transpose()?;
-    Ok(Some(Arc::new(OpenAiModel::new(&model.url, &model.name, key, model.timeout)?)))
+/// No two workers have the same name, in whatever process or on whatever machine.
+fn worker_name() -> String {
+    format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple())
 }
 
 fn external(config: &Config, forge: &Arc<LocalForge>) -> Option<Arc<dyn ExternalScanner>> {

@@ -1,5 +1,9 @@
 //! Where each value of the configuration comes from, for people who wonder why it is so.
 
+mod services;
+
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::{Config, ConfigError, Environment, File, Flags};
@@ -21,14 +25,16 @@ pub struct Setting {
 /// As [`Config::load`].
 pub fn settings(environment: &Environment, flags: &Flags) -> Result<(Config, Vec<Setting>), ConfigError> {
     let config = Config::load(environment, flags.clone())?;
-    let file = match &config.file {
-        Some(path) => super::parse(path)?,
-        None => File::default(),
+    let file = match (&config.file, &environment.config_text) {
+        (Some(path), _) => super::parse(path)?,
+        (None, Some(text)) => super::from_text(Path::new("CODEHEALER_CONFIG_TEXT"), text)?,
+        (None, None) => File::default(),
     };
     let mut settings = Settings { list: Vec::new() };
     settings.general(&config, &file, environment, flags);
     settings.sources(&config, &file, environment, flags);
     settings.serve(&config, &file, flags);
+    settings.services(&config, &file, flags);
     Ok((config, settings.list))
 }
 

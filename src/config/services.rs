@@ -63,7 +63,7 @@ pub struct AwsFile {
     pub table: Option<String>,
     /// Address of the SQS queue that tasks go through. Default: a file on this machine.
     pub queue: Option<String>,
-    /// Address of the queue for tasks that cannot be worked on.
+    /// Address of the queue for tasks that cannot be worked on; needed with `queue`.
     pub dead_letter_queue: Option<String>,
     /// A secret that was read is kept for this long, seconds. Default: 300.
     pub secret_seconds: Option<u64>,
@@ -118,10 +118,11 @@ pub struct SageMakerFile {
 }
 
 /// What a model's container speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelProfile {
     /// `messages`, as NIM, vLLM and newer LMI containers.
+    #[default]
     Chat,
     /// `inputs` and `parameters`, as LMI (DJL) containers.
     Lmi,
@@ -173,9 +174,16 @@ pub struct Aws {
     pub profile: Option<String>,
     pub endpoint: Option<String>,
     pub table: Option<String>,
-    pub queue: Option<String>,
-    pub dead_letter_queue: Option<String>,
+    pub queue: Option<Queue>,
     pub secret_lifetime: Duration,
+}
+
+/// Two queues of SQS, by their addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    pub url: String,
+    /// For tasks that cannot be worked on.
+    pub dead_letters: String,
 }
 
 #[derive(Debug, Clone)]
@@ -185,6 +193,17 @@ pub struct OpenSearch {
     pub auth: OpenSearchAuth,
     /// For [`OpenSearchAuth::Basic`].
     pub login: Option<(String, SecretSource)>,
+}
+
+impl GitHubAuth {
+    /// The only installation that is served, where one is named.
+    #[must_use]
+    pub fn installation(&self) -> Option<u64> {
+        match self {
+            Self::App { installation, .. } => *installation,
+            Self::Token(_) => None,
+        }
+    }
 }
 
 fn refused(key: &'static str, value: impl Into<String>, reason: impl Into<String>) -> ConfigError {
@@ -263,16 +282,26 @@ impl SlackFile {
 }
 
 impl AwsFile {
-    pub(super) fn resolve(self, profile: Option<String>, table: Option<String>) -> Aws {
-        Aws {
+    pub(super) fn resolve(self, profile: Option<String>, table: Option<String>) -> Result<Aws, ConfigError> {
+        let queue = match (self.queue, self.dead_letter_queue) {
+            (Some(url), Some(dead_letters)) if url != dead_letters => Some(Queue { url, dead_letters }),
+            (None, None) => None,
+            (Some(url), _) => {
+                let reason = "name another queue, for tasks that cannot be worked on, with aws.dead_letter_queue";
+                return Err(refused("aws.queue", url, reason));
+            }
+            (None, Some(url)) => {
+                return Err(refused("aws.dead_letter_queue", url, "it is of no use without aws.queue"));
+            }
+        };
+        Ok(Aws {
             region: self.region,
             profile,
             endpoint: self.endpoint,
             table: table.or(self.table),
-            queue: self.queue,
-            dead_letter_queue: self.dead_letter_queue,
+            queue,
             secret_lifetime: Duration::from_secs(self.secret_seconds.unwrap_or(300)),
-        }
+        })
     }
 }
 
@@ -297,6 +326,20 @@ impl OpenSearchFile {
 }
 
 impl Services {
+    /// Refuses what contradicts itself between two sections.
+    pub(super) fn agree(&self, config: &super::File) -> Result<(), ConfigError> {
+        if let (Some(endpoint), Some(_)) = (&self.sagemaker.model_endpoint, &config.model) {
+            let reason = "there is a [model] too; take one of them out";
+            return Err(refused("sagemaker.model_endpoint", endpoint, reason));
+        }
+        let cloned = config.repository.iter().find(|repository| repository.path.is_some());
+        if let (Some(_), Some(cloned)) = (&self.github, cloned) {
+            let reason = "with [github] repositories are read there: take out its path, or [github]";
+            return Err(refused("repository.name", &cloned.name, reason));
+        }
+        Ok(())
+    }
+
     /// Caps hold where other people see what is done: on a remote forge.
     pub(super) fn caps(&self, limits: &super::LimitsFile) -> Option<Caps> {
         self.github.as_ref()?;

@@ -1,6 +1,5 @@
 //! `codehealer serve`: the receiver, the workers and the reconciler in one process, stopped gracefully.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,34 +14,27 @@ use super::http::{Receiver, router};
 use super::metrics::Metrics;
 use crate::config::Config;
 use crate::healer::Worker;
-use crate::local::git::open::open;
-use crate::model::RepositoryId;
-use crate::webhook::{WatchList, Watched, WebhookSecrets};
-use crate::wiring::{self, Clone, Mode};
+use crate::webhook::WebhookSecrets;
+use crate::wiring::{self, Backends, Deployment, Mode};
 
 /// Workers look into the inbox at least this often, also when nobody wakes them.
 const IDLE: Duration = Duration::from_millis(500);
 /// Steps under way get this long to end after a signal.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Branches that are watched, by repository.
-pub(super) type Branches = BTreeMap<RepositoryId, Vec<String>>;
-
 /// Runs until a signal arrives. `ready` is told the address once the server listens.
 ///
 /// # Errors
 /// Says which part of the configuration cannot be used; nothing has begun then.
 pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) -> Result<()> {
-    let secrets: Result<Vec<_>, _> = config.serve.webhook_secrets.iter().map(|s| s.read()).collect();
-    let secrets = WebhookSecrets::new(secrets?).map_err(|why| anyhow::anyhow!("{why}; see [serve] webhook_secrets"))?;
-    let (clones, watched, branches) = watch_list(config)?;
+    let secrets = secrets(config).await?;
     let show = Arc::new(|notice: &crate::ports::Notice| {
         tracing::info!(senior = notice.for_senior, "{}", notice.headline);
     });
-    let wired = wiring::wire(config, clones, Mode::Record, show)?;
+    let Deployment { watched, worker, state, inbox } = wiring::deploy(config, show)?;
     let metrics = Arc::new(Metrics::default());
     let observer = Arc::clone(&metrics);
-    let worker = wired.worker(&branches).observed_by(Arc::new(move |seen| observer.observe(seen)));
+    let worker = worker.observed_by(Arc::new(move |seen| observer.observe(seen)));
     // The first sight of a branch records where it stands, before any delivery can arrive.
     worker.reconcile().await.context("look at the watched branches")?;
 
@@ -51,15 +43,8 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
         listener.with_context(|| format!("listen on {}; is another server running?", config.serve.listen))?;
     let address = listener.local_addr()?;
     let wake = Arc::new(Notify::new());
-    let receiver = Arc::new(Receiver {
-        secrets,
-        watched,
-        inbox: Arc::new(wired.store.inbox()),
-        state: Arc::new(wired.store.state()),
-        metrics,
-        room: Room::default(),
-        wake: Arc::clone(&wake),
-    });
+    let receiver =
+        Arc::new(Receiver { secrets, watched, inbox, state, metrics, room: Room::default(), wake: Arc::clone(&wake) });
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     for _ in 0..config.serve.workers {
@@ -84,29 +69,14 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
     Ok(())
 }
 
-/// What is watched: the clones, the allow-list of deliveries, and the branches of each clone.
-pub(super) fn watch_list(config: &Config) -> Result<(Vec<Clone>, WatchList, Branches)> {
-    anyhow::ensure!(
-        !config.repositories.is_empty(),
-        "no repository is configured; add a [[repository]] with name and path to codehealer.toml"
-    );
-    let (mut clones, mut watched, mut branches) = (Vec::new(), WatchList::new(), Branches::new());
-    for entry in &config.repositories {
-        let path = entry.path.as_deref().with_context(|| format!("the clone of {} is not named", entry.name))?;
-        let local = open(path).with_context(|| format!("open the clone of {}", entry.name))?;
-        let mut clone = Clone::of(config, local);
-        clone.repository.name.clone_from(&entry.name);
-        clone.repository.private = entry.private.unwrap_or(true);
-        let names = if entry.branches.is_empty() { vec!["develop".to_owned()] } else { entry.branches.clone() };
-        let references: Vec<String> = names.iter().map(|name| format!("refs/heads/{name}")).collect();
-        let id = clone.repository.id.clone();
-        branches.insert(id.clone(), references.clone());
-        let entered = Watched { repository: Some(id), branches: references, installation: None };
-        let twice = watched.insert(entry.name.to_lowercase(), entered);
-        anyhow::ensure!(twice.is_none(), "repository {} is configured twice", entry.name);
-        clones.push(clone);
+/// The secrets that may have signed a delivery. Without one, or with an empty one, nothing starts.
+async fn secrets(config: &Config) -> Result<WebhookSecrets> {
+    let backends = Backends::new(config, Mode::Read);
+    let mut secrets = Vec::new();
+    for source in &config.serve.webhook_secrets {
+        secrets.push(backends.credential(source).read().await.context("read the webhook secret")?);
     }
-    Ok((clones, watched, branches))
+    WebhookSecrets::new(secrets).map_err(|why| anyhow::anyhow!("{why}; see [serve] webhook_secrets"))
 }
 
 /// One worker: takes a task, works on it, takes the next.

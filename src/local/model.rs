@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::ports::{Completion, ErrorKind, Model, PortError, PortResult, Prompt};
+use crate::ports::{Completion, Credential, ErrorKind, Model, PortError, PortResult, Prompt};
 use crate::recall::completion::{self, ANSWER_BYTES, BadAnswer, Profile};
 
 /// Wait after a refusal for overload that names no time.
@@ -19,7 +19,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 pub struct OpenAiModel {
     endpoint: String,
     name: String,
-    key: Option<SecretString>,
+    key: Option<Credential>,
     client: reqwest::Client,
 }
 
@@ -32,7 +32,7 @@ impl OpenAiModel {
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(url: &str, name: &str, key: Option<SecretString>, timeout: Duration) -> PortResult<Self> {
+    pub fn new(url: &str, name: &str, key: Option<Credential>, timeout: Duration) -> PortResult<Self> {
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/chat/completions").unwrap_or(base);
         let endpoint = format!("{base}/chat/completions");
@@ -49,7 +49,7 @@ impl OpenAiModel {
     async fn ask(&self, question: &Value) -> PortResult<Vec<u8>> {
         let mut request = self.client.post(&self.endpoint).json(question);
         if let Some(key) = &self.key {
-            request = request.bearer_auth(key.expose_secret());
+            request = request.bearer_auth(key.read().await?.expose_secret());
         }
         let unreachable = |e: reqwest::Error| {
             error(format!("get an answer from {}; is the server running?", self.endpoint), ErrorKind::Unavailable)

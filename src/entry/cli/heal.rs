@@ -57,7 +57,7 @@ pub async fn run(session: &Session, args: HealArgs) -> Result<Exit> {
     let clone = Clone::of(&config, local);
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Record };
     let silent = Arc::new(|_: &Notice| {});
-    let wired = wiring::wire(&config, vec![clone.clone()], mode, silent)?;
+    let wired = wiring::wire(&config, std::slice::from_ref(&clone), mode, silent)?;
 
     let mut done = Done::default();
     if !args.dry_run {

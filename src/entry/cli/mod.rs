@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod doctor;
 mod heal;
+mod inbox;
 mod memory;
 mod output;
 mod rules;
@@ -119,6 +120,9 @@ enum Command {
     /// Remembered fixes
     #[command(subcommand)]
     Memory(memory::MemoryCommand),
+    /// Tasks that wait or were put aside
+    #[command(subcommand)]
+    Inbox(inbox::InboxCommand),
     /// What can be recognised
     #[command(subcommand)]
     Rules(rules::RulesCommand),
@@ -265,6 +269,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit> {
         Command::Serve(args) => serve(session, args).await,
         Command::Audit(command) => audit::run(session, command).await,
         Command::Memory(command) => memory::run(session, command).await,
+        Command::Inbox(command) => inbox::run(session, command).await,
         Command::Rules(command) => rules::run(session, command),
         Command::Config(command) => config::run(session, command),
         Command::Doctor(args) => doctor::run(session, args).await,

@@ -1,18 +1,14 @@
 //! From the configuration to a function, with no more than it needs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use secrecy::SecretString;
 
 use super::{Function, LambdaReceiver, LambdaWorker, Role};
 use crate::config::{Config, Environment, Flags};
-use crate::entry::serve::watch_list;
 use crate::local::clock::SystemClock;
-use crate::local::secrets::LocalSecrets;
-use crate::ports::{Credential, Notice, Secrets};
-use crate::wiring::{self, Mode};
+use crate::ports::{Credential, Notice};
+use crate::wiring::{self, Backends, Deployment, Mode, Watch};
 
 /// The function that `CODEHEALER_ROLE` names, over the configured backends.
 ///
@@ -32,26 +28,18 @@ pub async fn prepare(environment: &Environment) -> Result<Function> {
 
 /// The queue, the secrets and the allow-list: nothing else is made.
 async fn receiver(config: &Config) -> Result<LambdaReceiver> {
-    let (_, watched, _) = watch_list(config)?;
-    let store = wiring::open_store(config, Mode::Record)?;
-    let credentials = credentials(config)?;
-    Ok(LambdaReceiver::new(credentials, watched, Arc::new(store.inbox()), Arc::new(SystemClock)).await?)
-}
-
-fn credentials(config: &Config) -> Result<Vec<Credential>> {
-    let mut given: BTreeMap<String, SecretString> = BTreeMap::new();
-    for source in &config.serve.webhook_secrets {
-        given.insert(source.to_string(), source.read()?);
-    }
-    let names: Vec<String> = given.keys().cloned().collect();
-    let secrets: Arc<dyn Secrets> = Arc::new(LocalSecrets::new(given, None));
-    Ok(names.into_iter().map(|name| Credential::new(Arc::clone(&secrets), name)).collect())
+    let Watch { list, .. } = Watch::of(config)?;
+    let backends = Backends::new(config, Mode::Record);
+    let credentials: Vec<Credential> =
+        config.serve.webhook_secrets.iter().map(|source| backends.credential(source)).collect();
+    Ok(LambdaReceiver::new(credentials, list, backends.inbox()?, backends.clock()).await?)
 }
 
 fn worker(config: &Config) -> Result<LambdaWorker> {
-    let (clones, _, branches) = watch_list(config)?;
     let show = Arc::new(|notice: &Notice| tracing::info!(senior = notice.for_senior, "{}", notice.headline));
-    let wired = wiring::wire(config, clones, Mode::Record, show)?;
-    let inbox = Arc::new(wired.store.inbox());
-    Ok(LambdaWorker::new(wired.worker(&branches), inbox, Arc::new(SystemClock)))
+    if config.services.aws.table.is_some() && config.services.opensearch.is_none() {
+        tracing::warn!("there is no [opensearch]: what is learned is forgotten when this function ends");
+    }
+    let Deployment { worker, inbox, .. } = wiring::deploy(config, show)?;
+    Ok(LambdaWorker::new(worker, inbox, Arc::new(SystemClock)))
 }

@@ -7,7 +7,6 @@ use super::filter::FilterArgs;
 use crate::entry::cli::{Exit, Session};
 use crate::healer::{audit, trail};
 use crate::model::AuditEvent;
-use crate::ports::State;
 use crate::report::table::Table;
 use crate::report::time::rfc3339;
 
@@ -31,23 +30,24 @@ enum ExportFormat {
 
 pub async fn export(session: &Session, args: ExportArgs) -> Result<Exit> {
     let state = super::open(session)?;
+    let state = &*state;
     let output = &session.output;
     let filter = args.filter.filter();
     if args.pushes && args.format == ExportFormat::Json {
         let named = |r: &crate::model::Repository| {
             filter.repository.as_ref().is_none_or(|wanted| *wanted == r.name || *wanted == r.id.0)
         };
-        for repository in audit::repositories(&state).await?.iter().filter(|r| named(r)) {
-            for event in audit::push_events(&state, &repository.id).await? {
+        for repository in audit::repositories(state).await?.iter().filter(|r| named(r)) {
+            for event in audit::push_events(state, &repository.id).await? {
                 output.line(serde_json::to_string(&event)?)?;
             }
         }
     }
-    let mut runs = audit::runs(&state, &filter, usize::MAX).await?.runs;
+    let mut runs = audit::runs(state, &filter, usize::MAX).await?.runs;
     runs.reverse();
     let mut heading = true;
     for run in &runs {
-        let events = trail::events(&state as &dyn State, &run.case, run.generation).await?;
+        let events = trail::events(state, &run.case, run.generation).await?;
         match args.format {
             ExportFormat::Json => {
                 for event in &events {

@@ -29,10 +29,10 @@ pub struct IgnoreArgs {
 
 pub async fn ignore(session: &Session, args: IgnoreArgs) -> Result<Exit> {
     let config = session.config(&Sources::default())?;
-    if !wiring::state_file(&config).exists() {
+    if config.services.aws.table.is_none() && !wiring::state_file(&config).exists() {
         return Err(usage("nothing is recorded yet, so there is nothing to ignore; `codehealer heal` comes first"));
     }
-    let wired = wiring::wire(&config, Vec::new(), Mode::Record, super::silent())?;
+    let wired = wiring::wire(&config, &[], Mode::Record, super::silent())?;
     let state = &*wired.healer.ports().state;
     let case = args.case.case(state).await?;
     let finding = match &args.finding {

@@ -45,7 +45,8 @@ pub struct StatsArgs {
 
 pub async fn list(session: &Session, args: ListArgs) -> Result<Exit> {
     let state = super::open(session)?;
-    let found = audit::runs(&state, &args.filter.filter(), args.limit.max(1)).await?;
+    let state = &*state;
+    let found = audit::runs(state, &args.filter.filter(), args.limit.max(1)).await?;
     let output = &session.output;
     match args.format {
         ListFormat::Json => output.json(&found)?,
@@ -145,7 +146,8 @@ fn full_table(runs: &[RunHead]) -> Table {
 
 pub async fn stats(session: &Session, args: StatsArgs) -> Result<Exit> {
     let state = super::open(session)?;
-    let found = audit::runs(&state, &args.filter.filter(), usize::MAX).await?;
+    let state = &*state;
+    let found = audit::runs(state, &args.filter.filter(), usize::MAX).await?;
     let stats = Stats::of(&found.runs);
     match args.format {
         Format::Json => session.output.json(&stats)?,

@@ -14,10 +14,9 @@ use clap::Subcommand;
 
 use super::{Exit, Session, Sources, usage};
 use crate::healer::{audit, trail};
-use crate::local::store::LocalState;
 use crate::model::{CaseId, Generation};
 use crate::ports::State;
-use crate::wiring;
+use crate::wiring::{Backends, Mode};
 
 /// Digits of a case that a person has to type at least.
 const LEAST_DIGITS: usize = 6;
@@ -62,9 +61,9 @@ pub async fn run(session: &Session, command: AuditCommand) -> Result<Exit> {
     }
 }
 
-fn open(session: &Session) -> Result<LocalState> {
+fn open(session: &Session) -> Result<Arc<dyn State>> {
     let config = session.config(&Sources::default())?;
-    Ok(wiring::open_store_to_read(&config)?.state())
+    Ok(Backends::new(&config, Mode::Read).state()?)
 }
 
 /// A case as a person names it: its id or the first digits, alone or inside the name of its branch.

@@ -38,16 +38,17 @@ struct Json<'a> {
 
 pub async fn show(session: &Session, args: ShowArgs) -> Result<Exit> {
     let state = super::open(session)?;
-    let case = args.case.case(&state).await?;
-    let generations = super::latest(&state, &case).await?.0;
+    let state = &*state;
+    let case = args.case.case(state).await?;
+    let generations = super::latest(state, &case).await?.0;
     let generation = Generation(args.generation.or(args.case.generation.map(|g| g.0)).unwrap_or(generations));
-    let Some(head) = trail::run_head(&state, &case, generation).await? else {
+    let Some(head) = trail::run_head(state, &case, generation).await? else {
         let message = format!("case {} has no generation {}; it has {generations}", case.short(), generation.0);
         return Err(usage(message));
     };
-    let events = trail::events(&state, &case, generation).await?;
-    let findings = trail::findings(&state, &case).await?;
-    let broken = audit::verify_case(&state, &case).await?.broken;
+    let events = trail::events(state, &case, generation).await?;
+    let findings = trail::findings(state, &case).await?;
+    let broken = audit::verify_case(state, &case).await?.broken;
     let output = &session.output;
     if args.format == Format::Json {
         output.json(&Json { run: &head, events: &events, findings: &findings, generations, broken: &broken })?;

@@ -21,10 +21,11 @@ pub struct VerifyArgs {
 
 pub async fn verify(session: &Session, args: VerifyArgs) -> Result<Exit> {
     let state = super::open(session)?;
+    let state = &*state;
     let spinner = session.output.spinner("checking every event");
     let checked = match &args.case {
-        Some(case) => audit::verify_case(&state, &case.case(&state).await?).await,
-        None => audit::verify(&state).await,
+        Some(case) => audit::verify_case(state, &case.case(state).await?).await,
+        None => audit::verify(state).await,
     };
     spinner.finish_and_clear();
     let checked = checked?;

@@ -13,7 +13,7 @@ use crate::healer::RepositoryConfig;
 use crate::local::git::open::open;
 use crate::local::git::range;
 use crate::report::line::Line;
-use crate::wiring;
+use crate::wiring::{self, Backends, Mode};
 
 /// Where a repository keeps its own configuration.
 const REPOSITORY_FILE: &str = ".codehealer.toml";
@@ -84,7 +84,7 @@ fn rules(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn slack(config: &Config, problems: &mut Vec<Problem>) {
-    if let Err(error) = wiring::slack_export(config) {
+    if let Err(error) = Backends::new(config, Mode::Read).slack_export() {
         add(problems, "slack_export", error.chain());
     }
 }

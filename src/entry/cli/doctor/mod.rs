@@ -1,5 +1,6 @@
 //! `codehealer doctor`: is everything there, and what to do where it is not.
 
+mod deployment;
 mod machine;
 mod services;
 
@@ -71,6 +72,7 @@ pub async fn run(session: &Session, args: DoctorArgs) -> Result<Exit> {
             let spinner = session.output.spinner("looking");
             checks.extend(machine::checks(&config).await);
             checks.extend(services::checks(&config, &args.path).await);
+            checks.extend(deployment::checks(&config).await);
             spinner.finish_and_clear();
         }
     }

@@ -9,7 +9,7 @@ use crate::config::{Config, Model};
 use crate::local::git::open::{LocalRepository, open};
 use crate::ports::Prompt;
 use crate::report::time::instant;
-use crate::wiring::{self, Clone, Mode};
+use crate::wiring::{self, Backends, Clone, Mode};
 
 /// The model is given at most this long for one word.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -19,7 +19,7 @@ pub async fn checks(config: &Config, path: &Path) -> Vec<Check> {
     let mut checks = vec![repository(local.as_ref()), rules(config), chat(config)];
     checks.push(model(config).await);
     checks.push(verifier(config, local.ok()).await);
-    checks.push(secrets(config));
+    checks.push(secrets(config).await);
     checks
 }
 
@@ -52,7 +52,7 @@ fn rules(config: &Config) -> Check {
 }
 
 fn chat(config: &Config) -> Check {
-    match wiring::slack_export(config) {
+    match Backends::new(config, Mode::Read).slack_export() {
         Ok(None) => Check::new("team knowledge", Status::Ok, "not configured, so it is not asked"),
         Ok(Some(export)) if export.is_empty() => {
             Check::new("team knowledge", Status::Warn, "the export holds no thread; export the workspace again")
@@ -66,27 +66,22 @@ fn chat(config: &Config) -> Check {
 }
 
 async fn model(config: &Config) -> Check {
-    let Some(named) = config.model.clone() else {
-        return Check::new("model", Status::Ok, "not configured, so it is not asked");
-    };
-    let quick = Model { timeout: named.timeout.min(PATIENCE), ..named.clone() };
-    let config = Config { model: Some(quick), ..config.clone() };
-    let asked = match wiring::model(&config) {
-        Ok(Some(model)) => {
-            let prompt =
-                Prompt { system: "Answer with one word.".to_owned(), user: "Ready?".to_owned(), max_tokens: 1 };
-            model.complete(&prompt).await.map_err(|error| error.chain())
-        }
+    let quick = config.model.clone().map(|model| Model { timeout: model.timeout.min(PATIENCE), ..model });
+    let config = Config { model: quick, ..config.clone() };
+    let model = match Backends::new(&config, Mode::Read).model() {
+        Ok(Some(model)) => model,
         Ok(None) => return Check::new("model", Status::Ok, "not configured, so it is not asked"),
-        Err(error) => Err(format!("{error:#}")),
+        Err(error) => return Check::new("model", Status::Bad, error.chain()),
     };
-    let url = crate::config::origin::without_login(&named.url);
-    match asked {
-        Ok(answer) => Check::new("model", Status::Ok, format!("{} answers at {url}", answer.model)),
-        Err(error) => {
-            let remedy = format!("{error}; check that the server at {url} runs and knows the model {:?}", named.name);
-            Check::new("model", Status::Bad, remedy)
+    let prompt = Prompt { system: "Answer with one word.".to_owned(), user: "Ready?".to_owned(), max_tokens: 1 };
+    match (model.complete(&prompt).await, &config.model) {
+        (Ok(answer), _) => Check::new("model", Status::Ok, format!("{} answers", answer.model)),
+        (Err(error), Some(named)) => {
+            let url = crate::config::origin::without_login(&named.url);
+            let remedy = format!("check that the server at {url} runs and knows the model {:?}", named.name);
+            Check::new("model", Status::Bad, format!("{}; {remedy}", error.chain()))
         }
+        (Err(error), None) => Check::new("model", Status::Bad, error.chain()),
     }
 }
 
@@ -102,7 +97,7 @@ async fn verifier(config: &Config, local: Option<LocalRepository>) -> Check {
     let clone = Clone::of(config, local);
     // Neither chat nor model belong to this check.
     let config = Config { slack_export: None, model: None, ..config.clone() };
-    let wired = match wiring::wire(&config, vec![clone.clone()], Mode::DryRun, Arc::new(|_| {})) {
+    let wired = match wiring::wire(&config, std::slice::from_ref(&clone), Mode::DryRun, Arc::new(|_| {})) {
         Ok(wired) => wired,
         Err(error) => return Check::new(NAME, Status::Bad, format!("{error:#}")),
     };
@@ -113,14 +108,19 @@ async fn verifier(config: &Config, local: Option<LocalRepository>) -> Check {
     Check::of(NAME, ran.map(|_| "it runs and prints SARIF".to_owned()).map_err(|error| error.chain()))
 }
 
-fn secrets(config: &Config) -> Check {
+async fn secrets(config: &Config) -> Check {
     const NAME: &str = "webhook secret";
-    let unread: Vec<String> =
-        config.serve.webhook_secrets.iter().filter_map(|secret| secret.read().err()).map(|e| e.to_string()).collect();
+    let backends = Backends::new(config, Mode::Read);
+    let mut unread = Vec::new();
+    for source in &config.serve.webhook_secrets {
+        if let Err(error) = backends.credential(source).read().await {
+            unread.push(error.chain());
+        }
+    }
     if unread.is_empty() {
         return Check::new(NAME, Status::Ok, "present");
     }
-    // Only `serve` needs it, and only with repositories to watch.
+    // Only a receiver needs it, and only with repositories to watch.
     let status = if config.repositories.is_empty() { Status::Warn } else { Status::Bad };
     let needed = if config.repositories.is_empty() { "; only `serve` needs it" } else { "" };
     Check::new(NAME, status, format!("{}{needed}", unread.join("; ")))

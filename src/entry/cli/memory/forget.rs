@@ -4,8 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::entry::cli::{Exit, Session, Sources, usage};
-use crate::ports::FixMemory as _;
-use crate::wiring::{self, Mode};
+use crate::wiring::{self, Backends, Mode};
 
 #[derive(Args)]
 pub struct ForgetArgs {
@@ -15,11 +14,11 @@ pub struct ForgetArgs {
 
 pub async fn forget(session: &Session, args: &ForgetArgs) -> Result<Exit> {
     let config = session.config(&Sources::default())?;
-    if !wiring::state_file(&config).exists() {
+    if config.services.opensearch.is_none() && !wiring::state_file(&config).exists() {
         return Err(usage("nothing is remembered yet"));
     }
-    let memory = wiring::open_store(&config, Mode::Record)?.memory();
-    let fix = super::resolve(&memory, &args.id).await?;
+    let memory = Backends::new(&config, Mode::Record).memory()?;
+    let fix = super::resolve(&*memory, &args.id).await?;
     memory.forget(&fix.id).await?;
     session.output.line(format!("fix {} of rule {} is forgotten", super::short(&fix), fix.rule))?;
     Ok(Exit::Done)

@@ -11,11 +11,9 @@ use serde::Serialize;
 use super::incoming::{self, LINE_BYTES};
 use crate::entry::cli::output::plain;
 use crate::entry::cli::{Exit, Format, Session, Sources, usage};
-use crate::local::embedder::StructuralEmbedder;
-use crate::local::memory::LocalMemory;
 use crate::model::Provenance;
-use crate::ports::{Embedder as _, FixMemory as _};
-use crate::wiring::{self, Mode};
+use crate::ports::{Embedder, FixMemory};
+use crate::wiring::{Backends, Mode};
 
 /// Refused lines that are told one by one.
 const TOLD: usize = 20;
@@ -42,7 +40,8 @@ struct Imported {
 pub async fn import(session: &Session, args: ImportArgs) -> Result<Exit> {
     let config = session.config(&Sources::default())?;
     let file = File::open(&args.file).map_err(|error| usage(format!("{}: {error}", args.file.display())))?;
-    let memory = wiring::open_store(&config, Mode::Record)?.memory();
+    let backends = Backends::new(&config, Mode::Record);
+    let (memory, embedder) = (backends.memory()?, backends.embedder());
     let mut done = Imported::default();
     let spinner = session.output.spinner("importing");
     let mut lines = Lines { reader: BufReader::new(file), number: 0 };
@@ -50,7 +49,7 @@ pub async fn import(session: &Session, args: ImportArgs) -> Result<Exit> {
         let (number, text) = line;
         spinner.set_message(format!("importing line {number}"));
         match text {
-            Ok(text) => take(&memory, &text, &config.organisation, (number, &mut done)).await?,
+            Ok(text) => take((&*memory, &*embedder), &text, &config.organisation, (number, &mut done)).await?,
             Err(reason) => done.refused.push((number, reason)),
         }
     }
@@ -69,7 +68,7 @@ pub async fn import(session: &Session, args: ImportArgs) -> Result<Exit> {
 }
 
 async fn take(
-    memory: &LocalMemory,
+    (memory, embedder): (&dyn FixMemory, &dyn Embedder),
     line: &str,
     organisation: &str,
     (number, done): (usize, &mut Imported),
@@ -86,8 +85,8 @@ async fn take(
         done.known += 1;
         return Ok(());
     }
-    fix.vector = StructuralEmbedder.embed(fix.language, &fix.scope_before, fix.finding).await?;
-    fix.embedder = StructuralEmbedder.id().to_owned();
+    fix.vector = embedder.embed(fix.language, &fix.scope_before, fix.finding).await?;
+    fix.embedder = embedder.id().to_owned();
     match memory.remember(&fix).await {
         Ok(()) => done.imported += 1,
         Err(error) if error.kind == crate::ports::ErrorKind::Malformed => done.refused.push((number, error.chain())),

@@ -62,7 +62,7 @@ pub async fn learn(session: &Session, args: LearnArgs) -> Result<Exit> {
     let Some(head) = local.head.commit().cloned() else { return Err(usage(history::HistoryError::NoCommits)) };
     let since = args.since.as_deref().map(|text| Since::read(&local, text)).transpose()?.unwrap_or_default();
     let clone = Clone::of(&config, local);
-    let wired = wiring::wire(&config, vec![clone.clone()], Mode::Record, Arc::new(|_| {}))?;
+    let wired = wiring::wire(&config, std::slice::from_ref(&clone), Mode::Record, Arc::new(|_| {}))?;
     let ignored = wired.healer.policy().ignored()?;
     let mut miner = Miner {
         session,

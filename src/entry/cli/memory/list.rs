@@ -6,12 +6,11 @@ use clap::{Args, ValueEnum};
 use super::PAGE;
 use crate::entry::cli::output::Output;
 use crate::entry::cli::{Exit, Format, Session, Sources};
-use crate::local::memory::LocalMemory;
 use crate::model::{Language, PastFix, Provenance, RuleId};
-use crate::ports::FixMemory as _;
+use crate::ports::FixMemory;
 use crate::report::table::Table;
 use crate::report::time::instant;
-use crate::wiring;
+use crate::wiring::{Backends, Mode};
 
 #[derive(Args)]
 pub struct ListArgs {
@@ -68,16 +67,17 @@ impl ListArgs {
 
 pub async fn list(session: &Session, args: ListArgs) -> Result<Exit> {
     let config = session.config(&Sources::default())?;
-    let memory = wiring::open_store_to_read(&config)?.memory();
+    let memory = Backends::new(&config, Mode::Read).memory()?;
+    let memory = &*memory;
     match args.format {
-        Format::Json => json(&session.output, &memory, &args).await?,
-        Format::Text => text(&session.output, &memory, &args).await?,
+        Format::Json => json(&session.output, memory, &args).await?,
+        Format::Text => text(&session.output, memory, &args).await?,
     }
     Ok(Exit::Done)
 }
 
 /// A page of fixes at a time, so that a large memory does not have to fit into this process.
-async fn json(output: &Output, memory: &LocalMemory, args: &ListArgs) -> Result<()> {
+async fn json(output: &Output, memory: &dyn FixMemory, args: &ListArgs) -> Result<()> {
     output.write("[")?;
     let mut between = "\n";
     let mut after = None;
@@ -95,7 +95,7 @@ async fn json(output: &Output, memory: &LocalMemory, args: &ListArgs) -> Result<
     output.line("\n]")
 }
 
-async fn text(output: &Output, memory: &LocalMemory, args: &ListArgs) -> Result<()> {
+async fn text(output: &Output, memory: &dyn FixMemory, args: &ListArgs) -> Result<()> {
     let mut table =
         Table::new(&["fix", "rule", "language", "from", "learned", "taken", "refused", "repository and path"]);
     let (mut count, mut after) = (0usize, None);

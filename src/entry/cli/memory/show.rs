@@ -10,7 +10,7 @@ use crate::report::line::{self, Line, Tone};
 use crate::report::pattern;
 use crate::report::time::instant;
 use crate::report::trail::evidence;
-use crate::wiring;
+use crate::wiring::{Backends, Mode};
 
 #[derive(Args)]
 pub struct ShowArgs {
@@ -23,8 +23,8 @@ pub struct ShowArgs {
 
 pub async fn show(session: &Session, args: ShowArgs) -> Result<Exit> {
     let config = session.config(&Sources::default())?;
-    let memory = wiring::open_store_to_read(&config)?.memory();
-    let fix = super::resolve(&memory, &args.id).await?;
+    let memory = Backends::new(&config, Mode::Read).memory()?;
+    let fix = super::resolve(&*memory, &args.id).await?;
     match args.format {
         Format::Json => session.output.json(&PastFix { vector: Vec::new(), ..fix })?,
         Format::Text => session.output.lines(&lines(&fix))?,
