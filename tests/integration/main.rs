@@ -19,5 +19,6 @@ mod push;
 mod rules;
 mod schedules;
 mod slack;
+mod story;
 mod support;
 mod verify_command;

@@ -12,27 +12,12 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use codehealer::aws::client::{Aws, AwsOptions, Credentials};
 use codehealer::aws::error::port_error;
 use codehealer::ports::ErrorKind;
 
 use crate::support::servers;
 
-/// A way to a server on this machine. The access key tells DynamoDB Local's databases apart.
-pub fn aws(endpoint: &str) -> Aws {
-    Aws::new(options(endpoint))
-}
-
-pub fn options(endpoint: &str) -> AwsOptions {
-    AwsOptions {
-        region: Some("eu-central-1".to_owned()),
-        endpoint: Some(endpoint.to_owned()),
-        credentials: Some(Credentials::new("test", "test", None, None, "tests")),
-        // A busy machine is not what is tried.
-        attempt_timeout: Duration::from_secs(60),
-        ..AwsOptions::default()
-    }
-}
+pub use crate::support::aws::{aws, options};
 
 #[tokio::test]
 async fn one_way_leads_to_every_service() {

@@ -1,7 +1,7 @@
 //! The two functions: events as AWS writes them, in this process and in the real program under a Runtime API.
 
 mod examples;
-mod program;
+pub mod program;
 mod receiver;
 mod worker;
 

@@ -80,7 +80,7 @@ impl Deployment {
     }
 }
 
-struct Process(Child);
+pub struct Process(pub Child);
 
 impl Process {
     fn signal(&self, signal: rustix::process::Signal) {

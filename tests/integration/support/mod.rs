@@ -1,5 +1,6 @@
 //! What tests share: a clock to turn, sample fixes, git repositories, reference models, and a world with its faults.
 
+pub mod aws;
 pub mod clock;
 pub mod cloud;
 pub mod faults;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::clock::VirtualClock;
 use super::servers;
 use super::world::World;
-use crate::aws::aws;
+use crate::support::aws::aws;
 
 /// Where a world keeps its state. The inbox and the memory of fixes are embedded in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub use faults::Fault;
 use faults::Planned;
 use http::Answer;
 pub use webhooks::{Delivery, check as check_payload};
-pub use world::{APP_ID, World};
+pub use world::{APP_ID, Hosted, Pull, World};
 
 /// One call as it arrived, and what became of it.
 #[derive(Debug, Clone)]
