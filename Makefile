@@ -31,9 +31,11 @@ lint: setup ## Formatting, clippy and the documentation's links, warnings refuse
 deny: setup ## Licences, sources and banned crates of the dependencies
 	@scripts/check-dependencies
 
-bench: setup ## Benchmarks: memory look-up, receiver, scan against Bandit and ruff, a large push
+bench: setup ## Benchmarks: memory, receiver, start of the functions, a push to its pull request, scan against Bandit and ruff
 	$(CARGO) bench --locked --bench bench
-	$(CARGO) build --locked --profile bench --bin codehealer
+	$(CARGO) bench --locked --bench end_to_end
+	$(CARGO) build --locked --profile bench --bin codehealer --bench minimal_function
+	scripts/bench_lambda.py target/release/codehealer "$$(ls -t target/release/deps/minimal_function-* | grep -v '\.d$$' | head -1)"
 	python3 scripts/bench.py target/release/codehealer
 
 package: setup ## The zip for Lambda (arm64): target/lambda/codehealer.zip, at most 15 MB
