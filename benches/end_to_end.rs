@@ -20,7 +20,7 @@ use codehealer::local::embedder::StructuralEmbedder;
 use codehealer::local::notifier::FileNotifier;
 use codehealer::local::secrets::LocalSecrets;
 use codehealer::local::store::{Options, Store};
-use codehealer::model::{PushTask, Task, sha256_hex};
+use codehealer::model::{PushTask, RepositoryId, Task, sha256_hex};
 use codehealer::ports::{Clock as _, Credential, Forge as _, Inbox as _};
 use secrecy::SecretString;
 
@@ -78,18 +78,7 @@ async fn run() {
 
     let (mut times, mut whole, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..PUSHES {
-        let before = git.tip("develop");
-        let after = git.on("develop").file(&format!("shop/config_{number}.py"), BAD).commit("read the configuration");
-        let task = Task::Push(PushTask {
-            repository: repository.id.clone(),
-            name: NAME.to_owned(),
-            reference: DEVELOP.to_owned(),
-            before,
-            after,
-            delivery: format!("delivery-{number}"),
-            body_sha: sha256_hex(&[number.to_string().as_bytes()]),
-            pusher: Some("ann".to_owned()),
-        });
+        let task = push(&git, repository.id.clone(), number);
         inbox.enqueue(&serde_json::to_string(&task).unwrap(), None, Duration::ZERO).await.unwrap();
         let (heard, at, begun) = (github.log().len(), SystemClock.now(), Instant::now());
         while worker.work(10).await.unwrap() > 0 {}
@@ -113,6 +102,22 @@ async fn run() {
     report("  push to notice and labels", &mut whole);
     calls.sort_unstable();
     println!("  calls until it is open: median {}, most {}", calls[calls.len() / 2], calls[calls.len() - 1]);
+}
+
+/// Somebody pushes a file with a bug that a remembered fix heals.
+fn push(git: &TestRepo, repository: RepositoryId, number: usize) -> Task {
+    let before = git.tip("develop");
+    let after = git.on("develop").file(&format!("shop/config_{number}.py"), BAD).commit("read the configuration");
+    Task::Push(PushTask {
+        repository,
+        name: NAME.to_owned(),
+        reference: DEVELOP.to_owned(),
+        before,
+        after,
+        delivery: format!("delivery-{number}"),
+        body_sha: sha256_hex(&[number.to_string().as_bytes()]),
+        pusher: Some("ann".to_owned()),
+    })
 }
 
 fn report(label: &str, times: &mut [Duration]) {

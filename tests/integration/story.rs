@@ -31,16 +31,22 @@ fn right(parameter: &str) -> String {
     format!("redirect(urls.local_path(request.args.get(\"{parameter}\")))")
 }
 
-/// The three merged fixes of one kind that a team needs until the fourth needs no model.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_team_teaches_its_agent_and_the_agent_obeys() {
     let mut cloud = Cloud::new().await;
     cloud.tick().await;
+    let first = a_model_is_asked_when_nobody_knows(&mut cloud).await;
+    nothing_happens_twice(&mut cloud).await;
+    what_is_merged_is_knowledge(&mut cloud, first).await;
+    let third = what_is_known_needs_no_model(&mut cloud).await;
+    what_is_closed_never_comes_again(&mut cloud).await;
+    what_is_reverted_comes_back_for_another_edit(&mut cloud, third).await;
+    nothing_is_left_behind(&cloud).await;
+}
 
-    // Bob pushes a page that sends people anywhere. Nobody here solved that before, so the model is asked.
-    cloud
-        .model
-        .rewrites(|region| region.replace("request.args.get(\"next\")", "urls.local_path(request.args.get(\"next\"))"));
+/// Bob pushes a page that sends people anywhere. Nobody here solved that before, so the model is asked.
+async fn a_model_is_asked_when_nobody_knows(cloud: &mut Cloud) -> u64 {
+    cloud.model.rewrites(|region| region.replace(&asked("next"), &right("next")));
     cloud.pushed("shop/login.py", &page("login", "next")).await;
     let first = cloud.run_of("shop/login.py");
     assert_eq!((first.state, first.summary.decision), (RunState::Done, Some(Decision::Draft)), "{first:#?}");
@@ -65,30 +71,35 @@ async fn a_team_teaches_its_agent_and_the_agent_obeys() {
     assert!(notice.to_string().contains(&format!("<@{SENIOR}>")), "a draft calls the senior: {notice}");
     let [proposed] = cloud.memory().await.try_into().unwrap();
     assert!(matches!(proposed.provenance, Provenance::Proposed { .. }), "a mere proposal teaches nothing yet");
+    pull.number
+}
 
-    // The same delivery once more, and its body under another id: nothing new.
+/// The same delivery once more, and its body under another id: nothing new.
+async fn nothing_happens_twice(cloud: &mut Cloud) {
     let before = (cloud.pulls().len(), cloud.notices().len(), cloud.model.asked(), cloud.runs().len());
     cloud.delivered_again().await;
     assert_eq!((cloud.pulls().len(), cloud.notices().len(), cloud.model.asked(), cloud.runs().len()), before);
+}
 
-    // Ann merges it. From now on it is knowledge.
-    cloud.merged(pull.number).await;
+/// Ann merges it. From now on it is knowledge.
+async fn what_is_merged_is_knowledge(cloud: &mut Cloud, first: u64) {
+    cloud.merged(first).await;
     let [learned] = cloud.memory().await.try_into().unwrap();
     assert!(matches!(learned.provenance, Provenance::Merged { .. }), "{:?}", learned.provenance);
     assert_eq!(cloud.run_of("shop/login.py").summary.outcome, CaseOutcome::Merged);
 
     // A second one like it. One merged fix makes a draft by itself, so the model is still asked.
-    cloud
-        .model
-        .rewrites(|region| region.replace("request.args.get(\"back\")", "urls.local_path(request.args.get(\"back\"))"));
+    cloud.model.rewrites(|region| region.replace(&asked("back"), &right("back")));
     cloud.pushed("shop/cart.py", &page("cart", "back")).await;
     let second = cloud.run_of("shop/cart.py");
     assert_eq!(second.state, RunState::Done, "{second:#?}");
     let pull = cloud.pull_of("shop/cart.py");
     assert_eq!(cloud.file_on(&pull.head, "shop/cart.py"), healed("cart", "back"));
     cloud.merged(pull.number).await;
+}
 
-    // The third such bug, in another file: from memory, sure enough for a pull request, and the model is not asked.
+/// The third such bug, in another file: from memory, sure enough for a pull request, and the model is not asked.
+async fn what_is_known_needs_no_model(cloud: &mut Cloud) -> u64 {
     let asked_so_far = cloud.model.asked();
     cloud.pushed("shop/reviews.py", &page("reviews", "return_to")).await;
     let third = cloud.run_of("shop/reviews.py");
@@ -103,9 +114,11 @@ async fn a_team_teaches_its_agent_and_the_agent_obeys() {
     assert_eq!(cloud.file_on(&pull.head, "shop/reviews.py"), healed("reviews", "return_to"));
     let body = pull.body.clone().unwrap();
     assert!(body.contains("- ") && body.contains(&right("return_to")), "the diff that was made: {body}");
-    let third_pull = pull.number;
+    pull.number
+}
 
-    // A fourth. Bob does not want it and closes the pull request: its finding never comes again, also when its lines move.
+/// A fourth. Bob does not want it and closes the pull request: its finding never comes again, also when its lines move.
+async fn what_is_closed_never_comes_again(cloud: &mut Cloud) {
     cloud.pushed("shop/wishes.py", &page("wishes", "page")).await;
     let pull = cloud.pull_of("shop/wishes.py");
     cloud.closed(pull.number).await;
@@ -116,16 +129,19 @@ async fn a_team_teaches_its_agent_and_the_agent_obeys() {
     cloud.tick().await;
     assert_eq!(cloud.pulls().len(), pulls, "it never comes again");
     assert_eq!(cloud.run_of("shop/wishes.py").generation.0, 1);
+}
 
-    // The third is merged, and then reverted by a person: the edit is vetoed, the bug is not forgotten.
-    cloud.merged(third_pull).await;
+/// The third is merged, and then reverted by a person: the edit is vetoed, the bug is not forgotten.
+async fn what_is_reverted_comes_back_for_another_edit(cloud: &mut Cloud, third: u64) {
+    cloud.merged(third).await;
     assert_eq!(cloud.run_of("shop/reviews.py").summary.outcome, CaseOutcome::Merged);
-    cloud.model.rewrites(|region| region.replace("urls.local_path(", "urls.local_path("));
-    cloud.reverted(third_pull).await;
+    // The model has nothing better to say.
+    cloud.model.rewrites(str::to_owned);
+    cloud.reverted(third).await;
     assert_eq!(cloud.file_on("develop", "shop/reviews.py"), page("reviews", "return_to"), "the bug is back");
     let again = cloud.run_of("shop/reviews.py");
     assert_eq!(again.generation.0, 2, "a new generation: {again:#?}");
-    let proposals = cloud.pulls().into_iter().filter(|p| p.number > third_pull && p.open).collect::<Vec<_>>();
+    let proposals = cloud.pulls().into_iter().filter(|p| p.number > third && p.open).collect::<Vec<_>>();
     for pull in &proposals {
         assert_ne!(
             cloud.file_on(&pull.head, "shop/reviews.py"),
@@ -137,8 +153,10 @@ async fn a_team_teaches_its_agent_and_the_agent_obeys() {
         !proposals.is_empty() || again.summary.decision == Some(Decision::Escalate),
         "another edit or an escalation: {again:#?}"
     );
+}
 
-    // The record is whole, nothing is left behind, and nothing was told to whom it does not concern.
+/// The record is whole, nothing is left behind, and nothing was told to whom it does not concern.
+async fn nothing_is_left_behind(cloud: &Cloud) {
     assert!(cloud.cli(&["audit", "verify"]).contains("all as written"));
     assert_eq!(cloud.dead().await, 0);
     for run in cloud.runs() {

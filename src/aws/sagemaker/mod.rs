@@ -105,7 +105,8 @@ impl Embedder for SageMakerEmbedder {
 /// The whole lines of a span, as many as are embedded, without secrets: nothing else leaves for the endpoint.
 fn embedded(source: &str, span: Span) -> String {
     let mut text = redact_part(source, lines_of(source, span));
-    text.truncate(text.floor_char_boundary(EMBEDDED_BYTES));
+    let end = (0..=EMBEDDED_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.truncate(end);
     text
 }
 

@@ -55,6 +55,52 @@ pub struct Cloud {
     last: Option<Delivery>,
 }
 
+/// What the functions have to know, stored as an operator stores it.
+async fn secrets(moto: &str, name: &str) {
+    let secrets = aws_sdk_secretsmanager::Client::new(aws(moto).config("secrets").await.unwrap());
+    for (secret, value) in [("webhook", SECRET), ("app", APP_KEY), ("slack", BOT_TOKEN)] {
+        let secret = format!("{name}/{secret}");
+        secrets.create_secret().name(secret).secret_string(value).send().await.unwrap();
+    }
+}
+
+/// What the operator of this deployment would write.
+fn configuration(name: &str, [github, slack, queue, dead, opensearch]: [&str; 5]) -> String {
+    format!(
+        r#"
+organisation = 'acme'
+[serve]
+webhook_secrets = ['aws:{name}/webhook']
+[github]
+api_url = '{github}'
+app_id = {APP_ID}
+private_key = 'aws:{name}/app'
+[slack]
+api_url = '{slack}'
+bot_token = 'aws:{name}/slack'
+channels = ['security']
+notices = '{NOTICES}'
+senior = '{SENIOR}'
+[aws]
+region = 'eu-central-1'
+table = '{name}'
+queue = '{queue}'
+dead_letter_queue = '{dead}'
+[opensearch]
+url = '{opensearch}'
+auth = 'none'
+index = '{name}'
+[sagemaker]
+model_endpoint = 'llama'
+[limits]
+pull_requests_per_hour = 100
+open_pull_requests = 100
+[[repository]]
+name = '{NAME}'
+"#
+    )
+}
+
 /// The queue and the one for dead letters, as a deployment makes them.
 async fn queues(sqs: &aws_sdk_sqs::Client, name: &str) -> (String, String) {
     let made = async |name: String, with: Vec<(QueueAttributeName, String)>| {
@@ -94,46 +140,8 @@ impl Cloud {
         table.enable_expiry().await.unwrap();
         let sqs = aws_sdk_sqs::Client::new(aws(&moto).config("inbox").await.unwrap());
         let (queue, dead) = queues(&sqs, &name).await;
-        let secrets = aws_sdk_secretsmanager::Client::new(aws(&moto).config("secrets").await.unwrap());
-        for (secret, value) in [("webhook", SECRET), ("app", APP_KEY), ("slack", BOT_TOKEN)] {
-            let secret = format!("{name}/{secret}");
-            secrets.create_secret().name(secret).secret_string(value).send().await.unwrap();
-        }
-        let config = format!(
-            r#"
-organisation = 'acme'
-[serve]
-webhook_secrets = ['aws:{name}/webhook']
-[github]
-api_url = '{}'
-app_id = {APP_ID}
-private_key = 'aws:{name}/app'
-[slack]
-api_url = '{}'
-bot_token = 'aws:{name}/slack'
-channels = ['security']
-notices = '{NOTICES}'
-senior = '{SENIOR}'
-[aws]
-region = 'eu-central-1'
-table = '{name}'
-queue = '{queue}'
-dead_letter_queue = '{dead}'
-[opensearch]
-url = '{opensearch}'
-auth = 'none'
-index = '{name}'
-[sagemaker]
-model_endpoint = 'llama'
-[limits]
-pull_requests_per_hour = 100
-open_pull_requests = 100
-[[repository]]
-name = '{NAME}'
-"#,
-            github.url(),
-            slack.url(),
-        );
+        secrets(&moto, &name).await;
+        let config = configuration(&name, [&github.url(), &slack.url(), &queue, &dead, &opensearch]);
         let environment = vec![
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
