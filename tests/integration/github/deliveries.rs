@@ -122,6 +122,12 @@ async fn what_people_do_with_pull_requests_is_told() {
     let message = pushes[0].json()["head_commit"]["message"].as_str().unwrap().to_owned();
     assert!(message.starts_with(&format!("Revert \"fix (#{second})\"")), "{message}");
     assert!(message.contains(&format!("This reverts commit {}.", squashed.as_str())));
+    let fourth = opened(&git, &api, "four");
+    api.with(|world| world.repo(SHOP).pulls.get_mut(&fourth).unwrap().draft = true);
+    api.with(|world| world.ready(SHOP, fourth, "ann"));
+    let amended = api.with(|world| world.amend_and_merge(SHOP, fourth, "ann", &[("b.py", "b = 4\n")]));
+    assert_eq!(git.file_at(&amended, "b.py"), b"b = 4\n");
+    assert_eq!(kinds(&api.deliveries())[0], "pull_request ready_for_review");
     let third = opened(&git, &api, "three");
     git.delete_branch("three");
     assert_eq!(kinds(&api.deliveries()), ["push refs/heads/three", "pull_request closed"]);

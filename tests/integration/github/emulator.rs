@@ -427,7 +427,7 @@ async fn a_renamed_repository_is_found_by_its_number_and_an_archived_one_is_clos
     assert_eq!(scene.get(&there).await.body["ref"], "refs/heads/main");
     let by_number = there.split("/git/").next().unwrap();
     assert_eq!(scene.get(by_number).await.body["full_name"], "acme/store");
-    scene.api.with(|world| world.repo("acme/store").archived = true);
+    scene.api.with(|world| world.archive("acme/store"));
     let body = json!({"ref": "refs/heads/x", "sha": scene.git.tip("main").unwrap().as_str()});
     let refused = scene.post("/repos/acme/store/git/refs", body).await;
     assert_eq!(refused.message(), (403, "Repository was archived so is read-only."));

@@ -73,7 +73,7 @@ impl World {
         (pull.open, pull.closed, pull.updated) = (false, Some(now), now);
         pull.merged = Some(Merged { at: now, by: by.to_owned(), commit });
         self.settle(by);
-        self.emit_pull(at, number, "closed", by, None);
+        self.emit_pull((at, number), "closed", by, None);
         commit_id(commit)
     }
 
@@ -133,7 +133,7 @@ impl World {
         self.user(by);
         let at = self.find(repo).unwrap();
         self.repos[at].pulls.get_mut(&number).unwrap().draft = false;
-        self.emit_pull(at, number, "ready_for_review", by, None);
+        self.emit_pull((at, number), "ready_for_review", by, None);
     }
 
     /// Closes a pull request without merging.
@@ -143,7 +143,7 @@ impl World {
         let pull = self.repos[at].pulls.get_mut(&number).unwrap();
         assert!(pull.open, "it is closed already");
         (pull.open, pull.closed, pull.updated) = (false, Some(now), now);
-        self.emit_pull(at, number, "closed", by, None);
+        self.emit_pull((at, number), "closed", by, None);
     }
 
     /// # Panics
@@ -155,7 +155,7 @@ impl World {
         hosted.may_reopen(&hosted.pulls[&number]).unwrap_or_else(|refusal| panic!("{}", refusal.body));
         let pull = hosted.pulls.get_mut(&number).unwrap();
         (pull.open, pull.closed, pull.updated) = (true, None, now);
-        self.emit_pull(at, number, "reopened", by, None);
+        self.emit_pull((at, number), "reopened", by, None);
     }
 
     /// Says something about a pull request. Returns the number of the comment.

@@ -253,7 +253,7 @@ impl World {
             merged: None,
         };
         repo.pulls.insert(number, pull);
-        self.emit_pull(at, number, "opened", by, None);
+        self.emit_pull((at, number), "opened", by, None);
         number
     }
 
@@ -291,7 +291,7 @@ impl World {
         pull.updated = now;
         if reopens || closes {
             let action = if reopens { "reopened" } else { "closed" };
-            self.emit_pull(request.repo, number, action, &request.actor.login(), None);
+            self.emit_pull((request.repo, number), action, &request.actor.login(), None);
         }
         let repo = &self.repos[request.repo];
         Answer::ok(self.full_pull_json(repo, &repo.pulls[&number]))

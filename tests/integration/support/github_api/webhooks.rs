@@ -209,7 +209,7 @@ impl World {
     }
 
     /// Tells of a pull request; `was` is where its branch was before it moved.
-    pub(super) fn emit_pull(&mut self, at: usize, number: u64, action: &str, by: &str, was: Option<Oid>) {
+    pub(super) fn emit_pull(&mut self, (at, number): (usize, u64), action: &str, by: &str, was: Option<Oid>) {
         let repo = &self.repos[at];
         let pull = &repo.pulls[&number];
         let known = example("pull_request", |one| one["action"] == action && one.get("installation").is_some());
@@ -238,8 +238,8 @@ impl World {
         let repo = &self.repos[at];
         let Some(comment) = repo.comments.last() else { return };
         let pull = &repo.pulls[&comment.number];
-        let known =
-            example("issue_comment", |one| one["action"] == "created" && one["issue"].get("pull_request").is_some());
+        let is_meant = |one: &Value| one["action"] == "created" && one.get("installation").is_some();
+        let known = example("issue_comment", is_meant);
         let mut body = self.at_home(&known, repo, by);
         overlay(&mut body["comment"], &self.comment_json(repo, comment));
         let whole = self.full_pull_json(repo, pull);

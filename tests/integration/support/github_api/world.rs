@@ -234,7 +234,7 @@ impl World {
                 self.emit("push", push);
             }
             for (number, action, was) in self.repos[at].settle(now, by) {
-                self.emit_pull(at, number, action, by, was);
+                self.emit_pull((at, number), action, by, was);
             }
         }
     }
