@@ -109,6 +109,7 @@ resource "aws_api_gateway_deployment" "this" {
 resource "aws_api_gateway_stage" "this" {
   # checkov:skip=CKV_AWS_73:traces go to X-Ray only with a right on all resources; access logs carry the request's id
   # checkov:skip=CKV_AWS_120:a webhook is answered anew each time; there is nothing to cache
+  # checkov:skip=CKV2_AWS_4:the level is ERROR; the check also wants metrics of each method, which cost money and say what those of the stage say
   # checkov:skip=CKV2_AWS_29:the firewall is a variable (waf): it costs more than all the rest, and the signature decides without it
   # checkov:skip=CKV2_AWS_77:that rule reads bodies, which quote code; nothing here is Java
   # checkov:skip=CKV2_AWS_51:GitHub presents no client certificate; its signature is verified instead
