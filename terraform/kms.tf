@@ -23,7 +23,7 @@ resource "aws_kms_key" "this" {
         Principal = { Service = "logs.${var.region}.amazonaws.com" }
         Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"]
         Resource  = "*"
-        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.scope}:log-group:*${var.name}*" } }
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [for group in ["*${var.name}*", "API-Gateway-Execution-Logs_*"] : "arn:${local.partition}:logs:${local.scope}:log-group:${group}"] } }
       },
       {
         Sid       = "Alarms"

@@ -87,8 +87,10 @@ locals {
       notices    = var.slack.notices
       senior     = var.slack.senior
     }
+    # The region for people who take the configuration to a machine of theirs; a function knows its own.
     aws = {
       endpoint          = var.endpoint_url
+      region            = var.region
       table             = aws_dynamodb_table.this.name
       queue             = aws_sqs_queue.tasks.url
       dead_letter_queue = aws_sqs_queue.dead.url

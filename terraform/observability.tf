@@ -260,7 +260,7 @@ resource "aws_budgets_budget" "monthly" {
   # `Application` must be activated as a cost allocation tag, in the billing console, once.
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:Application$${var.name}"]
+    values = [format("user:Application$%s", var.name)]
   }
 
   dynamic "notification" {

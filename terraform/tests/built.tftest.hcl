@@ -86,6 +86,7 @@ run "the_smallest" {
       [aws]
       dead_letter_queue = "https://sqs.eu-central-1.amazonaws.com/123456789012/made-up"
       queue = "https://sqs.eu-central-1.amazonaws.com/123456789012/made-up"
+      region = "eu-central-1"
       table = "codehealer"
       [serve]
       webhook_secrets = ["aws:codehealer/webhook","aws:codehealer/webhook#@AWSPREVIOUS"]
@@ -249,6 +250,17 @@ run "everything" {
   assert {
     condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.this) : alarm.alarm_actions == toset([aws_sns_topic.alarms[0].arn])])
     error_message = "an alarm tells nobody"
+  }
+
+  assert {
+    condition     = one(aws_budgets_budget.monthly[0].cost_filter).values == tolist(["user:Application$codehealer"])
+    error_message = "the budget counts something else: ${jsonencode(one(aws_budgets_budget.monthly[0].cost_filter).values)}"
+  }
+
+  assert {
+    # The group that API Gateway names itself has no name of ours in it.
+    condition     = alltrue([for group in ["/aws/lambda/codehealer-worker", aws_cloudwatch_log_group.api_errors.name] : anytrue([for pattern in jsondecode(aws_kms_key.this[0].policy).Statement[1].Condition.ArnLike["kms:EncryptionContext:aws:logs:arn"] : can(regex("^${replace(pattern, "*", ".*")}$", "arn:aws:logs:eu-central-1:123456789012:log-group:${group}"))])])
+    error_message = "CloudWatch may not use the key for a log group that is encrypted with it"
   }
 
   assert {
