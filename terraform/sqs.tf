@@ -3,7 +3,7 @@
 resource "aws_sqs_queue" "tasks" {
   name                       = var.name
   visibility_timeout_seconds = local.visibility
-  message_retention_seconds  = 4 * 24 * 3600
+  message_retention_seconds  = 14 * 24 * 3600
   max_message_size           = 262144
   receive_wait_time_seconds  = 20
   kms_master_key_id          = local.kms_key_arn

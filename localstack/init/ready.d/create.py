@@ -62,7 +62,7 @@ def queues():
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     attributes = {
         "VisibilityTimeout": str(6 * WORKER_SECONDS),
-        "MessageRetentionPeriod": str(4 * 86400),
+        "MessageRetentionPeriod": str(14 * 86400),
         "ReceiveMessageWaitTimeSeconds": "20",
         "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 10}),
     }
