@@ -5,9 +5,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableInputBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription, KeySchemaElement, KeyType,
-    Projection, ProjectionType, ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
-    TimeToLiveStatus,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, GlobalSecondaryIndexDescription, IndexStatus,
+    KeySchemaElement, KeyType, PointInTimeRecoveryStatus, Projection, ProjectionType, ScalarAttributeType,
+    TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 
 use crate::aws::Defect;
@@ -114,7 +114,22 @@ impl DynamoState {
                 remedy: format!("switch on time to live for the attribute {TTL_ATTRIBUTE}"),
             });
         }
+        if self.recoverable().await == Some(false) {
+            defects.push(Defect {
+                problem: format!("{} cannot be restored to an earlier moment", self.table()),
+                remedy: "switch on point-in-time recovery (terraform apply)".to_owned(),
+            });
+        }
         Ok(defects)
+    }
+
+    /// Whether the table can be restored to an earlier moment; `None` where that cannot be read. It is no part of the work, so
+    /// a role need not be allowed to look.
+    async fn recoverable(&self) -> Option<bool> {
+        let asked = self.client().await.ok()?.describe_continuous_backups().table_name(self.table());
+        let answer = asked.send().await.ok()?;
+        let recovery = answer.continuous_backups_description()?.point_in_time_recovery_description()?;
+        Some(recovery.point_in_time_recovery_status() == Some(&PointInTimeRecoveryStatus::Enabled))
     }
 
     async fn describe(&self) -> PortResult<Option<TableDescription>> {
@@ -171,6 +186,10 @@ fn key_schema(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>, aws_sdk_
 fn defects(table: &TableDescription) -> Vec<Defect> {
     let mut defects = Vec::new();
     let name = table.table_name().unwrap_or_default();
+    if let Some(status) = table.table_status().filter(|status| **status != TableStatus::Active) {
+        let remedy = "wait until it is active; see its status in the console when it stays so".to_owned();
+        defects.push(Defect { problem: format!("the table {name} is {status}"), remedy });
+    }
     if !goes_by(table.key_schema(), PK, SK) {
         defects.push(Defect {
             problem: format!("the table {name} does not have the keys {PK} and {SK}"),
@@ -193,10 +212,18 @@ fn defects(table: &TableDescription) -> Vec<Defect> {
 
 fn wrong(index: &IndexDefinition, found: Option<&GlobalSecondaryIndexDescription>) -> Option<String> {
     let Some(found) = found else { return Some(format!("has no index {}", index.name)) };
-    if goes_by(found.key_schema(), index.hash, index.range) {
-        return None;
+    if !goes_by(found.key_schema(), index.hash, index.range) {
+        return Some(format!("has an index {} with other keys", index.name));
     }
-    Some(format!("has an index {} with other keys", index.name))
+    if found.projection().and_then(Projection::projection_type) != Some(&ProjectionType::KeysOnly) {
+        return Some(format!(
+            "has an index {} that holds more than keys: every step of a run is written to it",
+            index.name
+        ));
+    }
+    let filled =
+        found.index_status().is_none_or(|status| *status == IndexStatus::Active) && found.backfilling() != Some(true);
+    (!filled).then(|| format!("has an index {} that is not filled yet: it finds less than there is", index.name))
 }
 
 fn goes_by(schema: &[KeySchemaElement], hash: &str, range: &str) -> bool {

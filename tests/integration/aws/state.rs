@@ -235,6 +235,51 @@ async fn a_table_that_is_not_as_it_must_be_is_told_with_the_remedy() {
     assert!(asked.chain().contains("no index due"), "{}", asked.chain());
 }
 
+/// A read, a write, a transaction and a check of a table that is not ours.
+#[tokio::test]
+async fn a_table_with_other_keys_is_told_apart_from_a_request_that_is_wrong() {
+    use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+    let name = fresh_table();
+    let state = DynamoState::new(aws(&servers::dynamodb().await), name.clone(), VirtualClock::new());
+    let id =
+        AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S).build().unwrap();
+    let hash = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().unwrap();
+    let client = raw().await;
+    let made = client.create_table().table_name(&name).attribute_definitions(id).key_schema(hash);
+    made.billing_mode(BillingMode::PayPerRequest).send().await.unwrap();
+    let write = transaction(vec![put(item("p", "s", json!({})), vec![])]);
+    let two = transaction(vec![put(item("p", "s", json!({})), vec![]), put(item("p", "t", json!({})), vec![])]);
+    let refusals = [
+        state.get(&key("p", "s")).await.unwrap_err(),
+        state.commit(&write).await.unwrap_err(),
+        state.commit(&two).await.unwrap_err(),
+    ];
+    for error in refusals {
+        assert_eq!(error.kind, ErrorKind::Malformed);
+        assert!(error.chain().contains("other keys than pk and sk"), "{}", error.chain());
+    }
+    let defects = state.check().await.unwrap();
+    assert!(defects[0].problem.contains("does not have the keys pk and sk"), "{defects:?}");
+}
+
+/// DynamoDB Local does not tell; moto does.
+#[tokio::test]
+async fn a_table_that_cannot_be_restored_is_told() {
+    let way = aws(&servers::moto().await);
+    let name = fresh_table();
+    let state = DynamoState::new(way.clone(), name.clone(), VirtualClock::new());
+    state.create_table().await.unwrap();
+    state.enable_expiry().await.unwrap();
+    let defects = state.check().await.unwrap();
+    assert_eq!(defects.len(), 1, "{defects:?}");
+    assert!(defects[0].remedy.contains("point-in-time recovery"), "{defects:?}");
+    let client = Client::new(way.config("state").await.unwrap());
+    let on = aws_sdk_dynamodb::types::PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true);
+    let asked = client.update_continuous_backups().table_name(&name);
+    asked.point_in_time_recovery_specification(on.build().unwrap()).send().await.unwrap();
+    assert_eq!(state.check().await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn a_table_of_ours_has_no_defects() {
     let (state, _) = local().await;
