@@ -91,6 +91,9 @@ struct Named {
     full_name: String,
 }
 
+/// A token, the repositories it is for as far as that was said, and the number of one that moved.
+type Made = (Token, Option<Vec<Named>>, Option<u64>);
+
 #[derive(Serialize)]
 struct Claims {
     iss: u64,
@@ -144,7 +147,10 @@ impl Access {
     pub async fn there(&self, repository: &Repository, call: Call) -> Asked<Option<Answer>> {
         match self.done(repository, call).await {
             Ok(answer) => Ok(Some(answer)),
-            Err(failure) if failure.kind == ErrorKind::Missing => match self.done(repository, Call::get("")).await {
+            Err(failure) if failure.kind == ErrorKind::Missing && failure.status.is_some() => match self
+                .done(repository, Call::get(""))
+                .await
+            {
                 Ok(_) => Ok(None),
                 Err(failure) if failure.kind == ErrorKind::Missing => Err(failure.meaning(ErrorKind::Missing, gone())),
                 Err(failure) => Err(failure),
@@ -181,19 +187,14 @@ impl Access {
     }
 
     async fn token(&self, id: u64, repository: &Repository) -> Asked<SecretString> {
-        let Auth::App { installation, .. } = &self.auth else { return self.personal(false).await };
+        let Auth::App { .. } = &self.auth else { return self.personal(false).await };
         // Held while one is made, so that it is made once.
         let mut tokens = self.tokens.lock().await;
         if let Some(token) = tokens.get(&id).filter(|token| token.until > self.clock.now()) {
             return Ok(token.secret.clone());
         }
-        let name = self.name(repository);
-        let installation = match installation {
-            Some(installation) => *installation,
-            None => self.installation(&name).await?.ok_or_else(not_installed)?.0,
-        };
-        let minted = self.mint(installation, json!({ "repository_ids": [id] })).await;
-        let (token, named) = minted.inspect_err(|_| self.forget_installation(&name))?;
+        let only = |_| json!({ "repository_ids": [id] });
+        let (token, named, _) = self.mint_for(&self.name(repository), only).await?.ok_or_else(not_installed)?;
         match named.as_deref() {
             // GitHub names what it was asked for; another server may say nothing.
             None => {}
@@ -310,17 +311,12 @@ impl Access {
         {
             return Ok(Some((token.secret.clone(), id)));
         }
-        // A repository that moved is known by its number only.
-        let Some((installation, moved)) = self.installation(name).await? else { return Ok(None) };
-        if let Auth::App { installation: Some(only), .. } = &self.auth
-            && *only != installation
-        {
-            return Err(Failure::denied("the app is installed there as another installation than github.installation"));
-        }
         let short = name.rsplit('/').next().unwrap_or(name);
-        let wanted = moved.map_or_else(|| json!({ "repositories": [short] }), |id| json!({ "repository_ids": [id] }));
-        let minted = self.mint(installation, wanted).await;
-        let (token, named) = minted.inspect_err(|_| self.forget_installation(name))?;
+        // A repository that moved is known by its number only.
+        let wanted = |moved: Option<u64>| {
+            moved.map_or_else(|| json!({ "repositories": [short] }), |id| json!({ "repository_ids": [id] }))
+        };
+        let Some((token, named, moved)) = self.mint_for(name, wanted).await? else { return Ok(None) };
         let named = named.unwrap_or_default();
         let [one] = named.as_slice() else { return Err(other_repositories()) };
         let expected = moved.map_or_else(|| one.full_name.eq_ignore_ascii_case(name), |id| one.id == id);
@@ -332,18 +328,32 @@ impl Access {
         Ok(Some((token.secret, one.id)))
     }
 
-    /// The installation of the app that a repository has, and the repository's number if it moved; `None` when it has none.
-    async fn installation(&self, name: &str) -> Asked<Option<(u64, Option<u64>)>> {
+    /// A token for what is `wanted`, which may depend on the number of a repository that moved, and that number; `None` when the
+    /// app is not installed there.
+    async fn mint_for(&self, name: &str, wanted: impl Fn(Option<u64>) -> Value) -> Asked<Option<Made>> {
         let key = name.to_ascii_lowercase();
         let known = self.installations.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if let Some(id) = known {
-            return Ok(Some((id, None)));
+        let only = match &self.auth {
+            Auth::App { installation, .. } => *installation,
+            Auth::Token(_) => None,
+        };
+        if let Some(installation) = only.or(known) {
+            match self.mint(installation, wanted(None)).await {
+                Ok((token, named)) => return Ok(Some((token, named, None))),
+                // It may have been installed anew, or the repository may have moved.
+                Err(failure) if failure.kind == ErrorKind::Missing => {}
+                Err(failure) => return Err(failure),
+            }
         }
         let Some((installation, moved)) = self.look_up_installation(name).await? else { return Ok(None) };
+        if only.is_some_and(|only| only != installation.id) {
+            return Err(Failure::denied("the app is installed there as another installation than github.installation"));
+        }
+        let (token, named) = self.mint(installation.id, wanted(moved)).await?;
         if moved.is_none() {
             self.installations.lock().unwrap_or_else(PoisonError::into_inner).insert(key, installation.id);
         }
-        Ok(Some((installation.id, moved)))
+        Ok(Some((token, named, moved)))
     }
 
     pub async fn look_up_installation(&self, name: &str) -> Asked<Option<(Installation, Option<u64>)>> {
@@ -369,10 +379,6 @@ impl Access {
             }
         }
         Err(Failure::denied("GitHub sends us in circles; check github.api_url"))
-    }
-
-    fn forget_installation(&self, name: &str) {
-        self.installations.lock().unwrap_or_else(PoisonError::into_inner).remove(&name.to_ascii_lowercase());
     }
 
     /// A token of the installation for the `wanted` repository, with the permissions that we need.
@@ -404,9 +410,7 @@ impl Access {
             return failure.meaning(ErrorKind::Denied, reason);
         }
         match failure.status {
-            Some(404 | 422) => {
-                failure.meaning(ErrorKind::Missing, "the app is not installed for this repository; add it")
-            }
+            Some(404 | 422) => not_installed(),
             _ => failure,
         }
     }

@@ -96,8 +96,9 @@ impl GitHubForge {
             return Ok(Changes::default());
         }
         // With as many files as are listed at most there may be more.
-        let listed = if range.files.len() < LISTED { self.prefetched(repository, &range, head).await } else { None };
-        let deltas = match listed {
+        let complete = range.files.len() < LISTED;
+        let quick = if complete { self.prefetched(repository, &range, head).await? } else { None };
+        let deltas = match quick {
             Some(deltas) => deltas,
             None => {
                 let old = self.commit(repository, &range.fork).await?.tree;

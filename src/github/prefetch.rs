@@ -14,6 +14,7 @@ use super::failure::{Asked, Failure};
 use super::objects::{Entry, Kind, ObjectId, object_id};
 use super::wire::Call;
 use crate::model::{CommitId, RepoPath, Repository};
+use crate::ports::ErrorKind;
 
 /// Files of one request; more are read from the trees.
 const FILES: usize = 100;
@@ -68,20 +69,24 @@ struct Place<'a> {
 
 impl GitHubForge {
     /// What differs, if one request can tell; `None` when the trees have to be read.
+    ///
+    /// # Errors
+    /// When GitHub wants to be left alone: then nothing else is asked either.
     pub(super) async fn prefetched(
         &self,
         repository: &Repository,
         range: &Range,
         head: &CommitId,
-    ) -> Option<Vec<Delta>> {
+    ) -> Asked<Option<Vec<Delta>>> {
         if range.files.len() > FILES {
-            return None;
+            return Ok(None);
         }
         match self.prefetch(repository, range, head).await {
-            Ok(deltas) => Some(deltas),
+            Ok(deltas) => Ok(Some(deltas)),
+            Err(failure) if matches!(failure.kind, ErrorKind::Throttled(_)) => Err(failure),
             Err(failure) => {
                 tracing::debug!(reason = ?failure, "GraphQL did not tell; reading trees and blobs");
-                None
+                Ok(None)
             }
         }
     }

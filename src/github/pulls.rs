@@ -222,8 +222,12 @@ fn not_opened(failure: Failure, plan: &PullRequestPlan) -> Failure {
         let reason = "the repository's plan has no draft pull requests; make it public or use a plan that has them";
         return failure.meaning(ErrorKind::Denied, reason);
     }
-    let names = |field: &str| failure.says(&[&format!("\"field\":\"{field}\""), &format!("'{field}'")]);
-    if names("head") || names("base") || failure.says(&["head", "base", "not all refs are readable"]) {
+    if failure.says(&["no history in common"]) {
+        let reason = format!("{} and {} have no history in common", plan.base, plan.branch);
+        return failure.meaning(ErrorKind::Conflict, reason);
+    }
+    let unknown = ["\"field\":\"head\"", "\"field\":\"base\"", "sha can't be blank", "must be a branch"];
+    if failure.says(&unknown) {
         let reason = format!("{} or {} does not exist", plan.branch, plan.base);
         return failure.meaning(ErrorKind::Missing, reason);
     }

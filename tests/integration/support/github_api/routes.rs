@@ -223,6 +223,11 @@ fn moved(world: &World, request: &Request, name: &str, method: &str, call: &Call
 
 impl World {
     /// Adds the headers that every answer has.
+    fn http_date(&self) -> String {
+        let now = chrono::DateTime::from_timestamp(i64::try_from(self.seconds()).unwrap(), 0).unwrap();
+        now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     pub(super) fn dress(&mut self, answer: &mut Answer) {
         self.remaining = self.remaining.saturating_sub(1);
         let given: Vec<&str> = answer.headers.iter().map(|(name, _)| *name).collect();
@@ -237,6 +242,8 @@ impl World {
             ("x-ratelimit-resource", "core".to_owned()),
             ("x-github-request-id", format!("{:04X}:1:2:3", self.remaining)),
             ("x-github-media-type", "github.v3; format=json".to_owned()),
+            // By this world's clock, not the machine's.
+            ("date", self.http_date()),
         ];
         let more: Vec<_> = all.into_iter().filter(|(name, _)| !given.contains(name)).collect();
         answer.headers.extend(more);
