@@ -11,7 +11,9 @@ use super::heal::replay;
 use super::lease::Leased;
 use super::scan::Ended;
 use super::{HealError, Healer, ScanReport, ScanRequest, trail};
-use crate::model::{CaseId, CommitId, EventKind, Finding, Fingerprint, Generation, RepoPath, Repository, RepositoryId};
+use crate::model::{
+    BlobId, CaseId, CommitId, EventKind, Finding, Fingerprint, Generation, RepoPath, Repository, RepositoryId,
+};
 use crate::ports::{ErrorKind, PortError};
 use crate::state::run::{self, FindingStatus, RunHead, Summary};
 use crate::state::{Condition, Item, QueryOf, Transaction, Write, keys};
@@ -22,6 +24,13 @@ enum Again {
     Run(CaseId, Generation),
     /// None of them stands, or all that do need nothing. What comes back after `for_good` is seen by a scan.
     Nothing { for_good: bool },
+}
+
+/// A case's file as it is now.
+struct Found {
+    path: RepoPath,
+    blob: BlobId,
+    bytes: Vec<u8>,
 }
 
 impl Healer {
@@ -98,8 +107,8 @@ impl Healer {
         // Read after the head: what comes back once the scan stands here is part of a later range.
         let position = self.position(repository, &summary.reference).await?;
         let nothing = Again::Nothing { for_good: position.is_none_or(|position| position == head) };
-        let Some((path, bytes)) = self.where_it_is(summary, commit, &head).await? else { return Ok(nothing) };
-        let findings = self.standing(summary, (&path, &bytes), fingerprints);
+        let Some(file) = self.where_it_is(summary, commit, &head).await? else { return Ok(nothing) };
+        let findings = self.standing(summary, (&file.path, &file.bytes), fingerprints);
         if findings.is_empty() {
             return Ok(nothing);
         }
@@ -112,7 +121,7 @@ impl Healer {
             external: Vec::new(),
         };
         let mut report = ScanReport::default();
-        self.open_case(&request, &mut report, (&summary.rule, &path), &findings).await?;
+        self.open_case(&request, &mut report, (&summary.rule, &file.path, &file.blob), &findings).await?;
         Ok(report.runs.into_iter().next().map_or(nothing, |(case, generation)| Again::Run(case, generation)))
     }
 
@@ -122,10 +131,10 @@ impl Healer {
         summary: &Summary,
         commit: &CommitId,
         head: &CommitId,
-    ) -> Result<Option<(RepoPath, Vec<u8>)>, HealError> {
+    ) -> Result<Option<Found>, HealError> {
         let (forge, repository) = (&self.ports.forge, &summary.repository);
         if let Some(file) = forge.read(repository, head, &summary.path).await? {
-            return Ok(Some((summary.path.clone(), file.bytes)));
+            return Ok(Some(Found { path: summary.path.clone(), blob: file.blob, bytes: file.bytes }));
         }
         let changes = match forge.changed_files(repository, Some(commit), head).await {
             // A force push took the commit away: what there is now is new to the scan.
@@ -140,7 +149,7 @@ impl Healer {
             return Ok(None);
         }
         let bytes = forge.read_blob(repository, &moved.blob).await?;
-        Ok(Some((moved.path, bytes)))
+        Ok(Some(Found { path: moved.path, blob: moved.blob, bytes }))
     }
 
     /// Those of the findings that stand in a text, under the path where it is now.

@@ -8,7 +8,7 @@ use super::{HealError, Healer};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::fix::edit;
-use crate::model::{CommitId, Decided, Decision, Edit, EventKind, RepoPath};
+use crate::model::{AuditEvent, Decided, Decision, Edit, EventKind, RepoPath};
 use crate::ports::{BranchOutcome, BranchPlan, Decoration, ErrorKind, Notice, PortError, PortResult, PullRequestPlan};
 use crate::report::pull_request::Steering;
 use crate::report::{notice, pull_request};
@@ -26,12 +26,16 @@ impl Healer {
         let name = leased.head.case.branch(&summary.rule, leased.head.generation);
         let Some(decided) = walk.decided else { return Err(missing("the decision").into()) };
         if let Some(reason) = self.moved_on(leased, &walk).await? {
-            return Ok(EventKind::Superseded { reason });
+            // An attempt that nobody heard of may have made it: then it is recorded before anything else.
+            let made = self.ports.forge.head(&summary.repository, &format!("refs/heads/{name}")).await?;
+            if made.is_none() {
+                return Ok(EventKind::Superseded { reason });
+            }
         }
         if let Some(wait) = self.over_caps(leased).await? {
             return Ok(EventKind::Deferred { reason: wait.reason, until: wait.until });
         }
-        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let changes = self.file_changes(leased, &walk, &decided.edits).await?;
         let files = changes.iter().map(|(path, (_, after))| (path.clone(), after.clone().into_bytes())).collect();
         let plan = BranchPlan {
             name: name.clone(),
@@ -74,18 +78,16 @@ impl Healer {
     pub(super) async fn file_changes(
         &self,
         leased: &Leased,
-        commit: &CommitId,
+        walk: &Walk<'_>,
         edits: &[Edit],
     ) -> Result<FileChanges, HealError> {
-        let repository = &leased.head.summary.repository;
         let mut by_file: BTreeMap<RepoPath, Vec<Edit>> = BTreeMap::new();
         for edit in edits {
             by_file.entry(edit.path.clone()).or_default().push(edit.clone());
         }
         let mut changes = FileChanges::new();
         for (path, edits) in by_file {
-            let file = self.ports.forge.read(repository, commit, &path).await?.ok_or_else(|| missing(path.as_str()))?;
-            let before = String::from_utf8(file.bytes).map_err(|_| missing(path.as_str()))?;
+            let before = self.pinned(leased, walk, &path).await?;
             let after = edit::apply(&before, &edits).map_err(|error| {
                 PortError::new("forge", format!("apply the decided edits to {path}"), ErrorKind::Malformed)
                     .caused_by(error)
@@ -102,7 +104,10 @@ impl Healer {
         let (Some(decided), Some((branch, _))) = (walk.decided, walk.branch) else {
             return Err(missing("the decision and its branch").into());
         };
-        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        if let Some(reason) = self.overtaken(leased, &walk, branch).await? {
+            return Ok(EventKind::Superseded { reason });
+        }
+        let changes = self.file_changes(leased, &walk, &decided.edits).await?;
         let draft = decided.decision == Decision::Draft;
         let plan = PullRequestPlan {
             branch: branch.to_owned(),
@@ -121,11 +126,24 @@ impl Healer {
         if self.policy.caps.is_some() { Steering::Comments } else { Steering::Commands }
     }
 
+    /// Why a branch that was found, not made now, is not proposed: the file went on since, and nobody saw a pull request of it.
+    async fn overtaken(&self, leased: &Leased, walk: &Walk<'_>, branch: &str) -> Result<Option<String>, HealError> {
+        let found = |e: &AuditEvent| matches!(e.kind, EventKind::Branched { adopted: true, .. });
+        if !leased.events.iter().any(found) {
+            return Ok(None);
+        }
+        let Some(reason) = self.moved_on(leased, walk).await? else { return Ok(None) };
+        let summary = &leased.head.summary;
+        let base = short(&summary.reference);
+        let proposed = self.ports.forge.find_pull_request(&summary.repository, branch, base).await?;
+        Ok(proposed.is_none().then_some(reason))
+    }
+
     /// Tells people, once.
     pub(super) async fn notify(&self, leased: &Leased) -> Result<EventKind, HealError> {
         let walk = replay(leased)?;
         let edits = walk.decided.map(|d| d.edits.as_slice()).unwrap_or_default();
-        let changes = self.file_changes(leased, walk.commit, edits).await?;
+        let changes = self.file_changes(leased, &walk, edits).await?;
         let notice = notice::of_walk(&leased.head, &walk, &changes);
         let reference = self.ports.notifier.ensure_notice(&notice).await?;
         if walk.branch_refused.is_some() {

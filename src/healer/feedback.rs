@@ -1,5 +1,7 @@
 //! What people did with our proposals: merged, closed, ignored. It changes memory, suppressions and the case's outcome.
 
+use std::collections::BTreeSet;
+
 use super::again::look_again;
 use super::deliver::short;
 use super::heal::{error_chain, replay};
@@ -8,8 +10,8 @@ use super::{HealError, Healer, trail};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::model::{
-    CaseId, CaseOutcome, CommitId, Decided, EventKind, Feedback, Fingerprint, Generation, Provenance, Repository,
-    RunState, TrackRecord,
+    BRANCH_PREFIX, CaseId, CaseOutcome, CommitId, Decided, EventKind, Feedback, Fingerprint, Generation, Provenance,
+    Repository, RunState, TrackRecord,
 };
 use crate::ports::{PullRequest, PullRequestState};
 use crate::report::notice;
@@ -17,30 +19,70 @@ use crate::state::Write;
 use crate::state::run::{FindingRecord, FindingStatus, RunHead};
 
 impl Healer {
-    /// Looks at every open pull request of a repository and takes in what people did with it. Returns the cases that changed.
+    /// Takes in what people did with the pull requests of a repository: ended one that was open, or opened one again that was
+    /// closed. Returns the cases that changed.
     ///
     /// # Errors
     /// When the forge or the store cannot be asked.
     pub async fn follow_up(&self, repository: &Repository) -> Result<Vec<CaseId>, HealError> {
+        let proposed = |run: &RunHead| run.state == RunState::Done && run.summary.pull_request.is_some();
+        let judged = |run: &RunHead| matches!(run.summary.outcome, CaseOutcome::Open | CaseOutcome::Closed);
+        let mut runs = self.runs_of(repository).await?;
+        runs.retain(|run| proposed(run) && judged(run));
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let forge = &self.ports.forge;
+        let open = forge.open_pull_requests(repository, BRANCH_PREFIX).await?;
+        let open: BTreeSet<String> = open.into_iter().map(|request| request.branch).collect();
         let mut changed = Vec::new();
-        for head in self.waiting_runs(repository).await? {
+        for head in runs {
             let branch = head.case.branch(&head.summary.rule, head.generation);
-            let forge = &self.ports.forge;
-            let found = forge.find_pull_request(repository, &branch, short(&head.summary.reference)).await?;
-            let Some(request) = found.filter(|r| r.state != PullRequestState::Open) else { continue };
-            if self.take_feedback(&head, &request).await? {
+            let taken_in = match (head.summary.outcome, open.contains(&branch)) {
+                (CaseOutcome::Open, false) => {
+                    let found = forge.find_pull_request(repository, &branch, short(&head.summary.reference)).await?;
+                    match found.filter(|r| r.state != PullRequestState::Open) {
+                        Some(request) => self.take_feedback(&head, &request).await?,
+                        None => false,
+                    }
+                }
+                (CaseOutcome::Closed, true) => self.reopened(&head).await?,
+                _ => false,
+            };
+            if taken_in {
                 changed.push(head.case);
             }
         }
         Ok(changed)
     }
 
-    async fn waiting_runs(&self, repository: &Repository) -> Result<Vec<RunHead>, HealError> {
-        let waits = |run: &RunHead| {
-            let open = run.summary.outcome == CaseOutcome::Open && run.summary.pull_request.is_some();
-            open && run.state == RunState::Done
-        };
-        Ok(self.runs_of(repository).await?.into_iter().filter(waits).collect())
+    /// Opened again by people: its findings may be healed by it, and the edit is judged anew. One that we took back ourselves, or
+    /// that a newer generation has followed, stays what it is.
+    async fn reopened(&self, head: &RunHead) -> Result<bool, HealError> {
+        let current = trail::case_head(&*self.ports.state, &head.case).await?;
+        if current.is_none_or(|current| current.generation != head.generation) {
+            return Ok(false);
+        }
+        let LeaseOutcome::Taken(mut leased) = self.lease(&head.case, head.generation).await? else { return Ok(false) };
+        let closed = matches!(last_feedback(&leased), Some(Feedback::Closed));
+        let done = if closed { self.take_closing_back(&mut leased).await } else { Ok(()) };
+        self.release(&leased, self.due(&leased)).await?;
+        done?;
+        if closed {
+            self.bring_notice_up_to_date(&leased).await;
+        }
+        Ok(closed)
+    }
+
+    async fn take_closing_back(&self, leased: &mut Leased) -> Result<(), HealError> {
+        if let Some(mut fix) = self.ports.memory.get(&super::learn::fix_id(leased)).await? {
+            fix.record.rejected = 0;
+            self.ports.memory.remember(&fix).await?;
+        }
+        let walk = replay(leased)?;
+        let records = self.records(leased, |f| proposed(&walk, f), FindingStatus::Open, None)?;
+        let writes = Self::finding_writes(&leased.head.case, &records);
+        self.append_with(leased, EventKind::Feedback(Feedback::Reopened), writes).await
     }
 
     async fn take_feedback(&self, head: &RunHead, request: &PullRequest) -> Result<bool, HealError> {
@@ -59,13 +101,9 @@ impl Healer {
     async fn bring_notice_up_to_date(&self, leased: &Leased) {
         let told = async {
             let walk = replay(leased)?;
-            let feedback = leased.events.iter().rev().find_map(|e| match &e.kind {
-                EventKind::Feedback(feedback) => Some(feedback),
-                _ => None,
-            });
-            let (Some(feedback), true) = (feedback, walk.notice.is_some()) else { return Ok(()) };
+            let (Some(feedback), true) = (last_feedback(leased), walk.notice.is_some()) else { return Ok(()) };
             let edits = walk.decided.map(|d| d.edits.as_slice()).unwrap_or_default();
-            let changes = self.file_changes(leased, walk.commit, edits).await?;
+            let changes = self.file_changes(leased, &walk, edits).await?;
             let notice = notice::of_judged(&leased.head, &walk, &changes, feedback);
             self.ports.notifier.ensure_notice(&notice).await?;
             Ok::<(), HealError>(())
@@ -96,7 +134,7 @@ impl Healer {
     async fn learn_merged(&self, leased: &Leased, decided: &Decided, commit: &CommitId) -> Result<bool, HealError> {
         let walk = replay(leased)?;
         let summary = &leased.head.summary;
-        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let changes = self.file_changes(leased, &walk, &decided.edits).await?;
         let Some((before, proposed)) = changes.get(&summary.path) else { return Ok(false) };
         let merged = self.ports.forge.read(&summary.repository, commit, &summary.path).await?;
         let merged = merged.and_then(|file| String::from_utf8(file.bytes).ok());
@@ -119,7 +157,7 @@ impl Healer {
     async fn closed(&self, leased: &mut Leased) -> Result<(), HealError> {
         let walk = replay(leased)?;
         if let Some(decided) = walk.decided {
-            let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+            let changes = self.file_changes(leased, &walk, &decided.edits).await?;
             if let Some((before, after)) = changes.get(&leased.head.summary.path) {
                 let provenance = Provenance::Proposed { case: leased.head.case.to_string() };
                 let texts = super::learn::Texts { before, after };
@@ -146,11 +184,8 @@ impl Healer {
         let LeaseOutcome::Taken(mut leased) = self.lease(case, generation).await? else {
             return Err(HealError::TakenOver(case.clone()));
         };
-        let last = leased.events.iter().rev().find_map(|e| match &e.kind {
-            EventKind::Feedback(feedback) => Some(feedback),
-            _ => None,
-        });
-        let merged_here = matches!(last, Some(Feedback::Merged { .. })) && leased.head.summary.reference == reference;
+        let merged_here = matches!(last_feedback(&leased), Some(Feedback::Merged { .. }))
+            && leased.head.summary.reference == reference;
         let done = if merged_here { self.take_back(&mut leased, commit).await } else { Ok(()) };
         self.release(&leased, self.due(&leased)).await?;
         done
@@ -216,6 +251,10 @@ impl Healer {
         leased: &Leased,
         wanted: impl Fn(&Fingerprint) -> bool,
     ) -> Result<Option<usize>, HealError> {
+        if matches!(last_feedback(leased), Some(Feedback::Closed)) {
+            // Closing can be taken back by opening again; this is for good.
+            return Ok(None);
+        }
         let walk = replay(leased)?;
         let known = trail::findings(&*self.ports.state, &leased.head.case).await?;
         let ignored = |f: &&Fingerprint| {
@@ -256,6 +295,14 @@ pub(super) fn mark(leased: &Leased) -> Write {
     let head = &leased.head;
     let since = format!("{} of {}", head.sequence, head.generation.0);
     Write::Put { item: look_again(&head.summary.repository.id, &head.case, &since), when: Vec::new() }
+}
+
+/// What people did last.
+fn last_feedback(leased: &Leased) -> Option<&Feedback> {
+    leased.events.iter().rev().find_map(|e| match &e.kind {
+        EventKind::Feedback(feedback) => Some(feedback),
+        _ => None,
+    })
 }
 
 /// Whether the pull request held a fix for the finding; what it only listed is not judged with it.

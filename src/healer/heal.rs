@@ -160,7 +160,7 @@ impl Healer {
     async fn diff(&self, leased: &Leased) -> Result<Option<String>, HealError> {
         let walk = replay(leased)?;
         let Some(decided) = walk.decided.filter(|d| !d.edits.is_empty()) else { return Ok(None) };
-        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let changes = self.file_changes(leased, &walk, &decided.edits).await?;
         let shown = |(path, (before, after)): (&RepoPath, &(String, String))| {
             diff::unified(path, &redact(before), &redact(after))
         };

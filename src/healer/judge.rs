@@ -12,7 +12,7 @@ use crate::fix::edit;
 use crate::fix::score::{CaseFacts, score};
 use crate::fix::verify::{self, NewPackages, VerifiedCandidate, VerifyInput};
 use crate::model::{
-    Candidate, CandidateJudged, Confidence, Decided, Decision, Edit, EventKind, Finding, Fingerprint, Language,
+    BlobId, Candidate, CandidateJudged, Confidence, Decided, Decision, Edit, EventKind, Finding, Fingerprint, Language,
     Rejection, RejectionKind, RepoPath, Repository, RuleOrigin, Source, Thresholds, TrackRecord, UnhealedFinding,
     Verdict,
 };
@@ -35,17 +35,35 @@ impl Healer {
     /// Reads the file of a case at the commit that its run is pinned to.
     pub(super) async fn base(&self, leased: &Leased, walk: &Walk<'_>) -> Result<Base, HealError> {
         let summary = &leased.head.summary;
-        let failed = |why: &str, kind| PortError::new("forge", format!("read {}: {why}", summary.path), kind);
-        let file = self.ports.forge.read(&summary.repository, walk.commit, &summary.path).await?;
-        let file = file.ok_or_else(|| failed("no regular file at the pinned commit", ErrorKind::Missing))?;
-        let text = String::from_utf8(file.bytes);
+        let text = self.pinned(leased, walk, &summary.path).await?;
         Ok(Base {
             repository: summary.repository.clone(),
             path: summary.path.clone(),
             language: Language::of(&summary.path),
             external: walk.findings.iter().any(|f| matches!(f.rule.origin, RuleOrigin::External { .. })),
-            text: text.map_err(|e| failed("it is not valid UTF-8", ErrorKind::Malformed).caused_by(e))?,
+            text,
         })
+    }
+
+    /// A file as it stands at the pinned commit, read once while the run is held. The case's own is asked for by its id, under
+    /// which the scan read it: a forge may have kept it.
+    pub(super) async fn pinned(&self, leased: &Leased, walk: &Walk<'_>, path: &RepoPath) -> Result<String, HealError> {
+        if let Some(text) = leased.kept(path) {
+            return Ok(text);
+        }
+        let failed = |why: &str, kind| PortError::new("forge", format!("read {path}: {why}"), kind);
+        let (forge, summary) = (&self.ports.forge, &leased.head.summary);
+        let bytes = match BlobId::new(walk.blob) {
+            Ok(blob) if *path == summary.path => forge.read_blob(&summary.repository, &blob).await?,
+            _ => {
+                let file = forge.read(&summary.repository, walk.commit, path).await?;
+                file.ok_or_else(|| failed("no regular file at the pinned commit", ErrorKind::Missing))?.bytes
+            }
+        };
+        let text = String::from_utf8(bytes);
+        let text = text.map_err(|e| failed("it is not valid UTF-8", ErrorKind::Malformed).caused_by(e))?;
+        leased.keep(path, &text);
+        Ok(text)
     }
 
     /// All findings in the file when its text is `text`: our rules', and the operator's scanner's when the case needs it.
@@ -79,6 +97,7 @@ impl Healer {
         let walk = replay(leased)?;
         let base = self.base(leased, &walk).await?;
         let before = self.findings_in(&base, &walk, &base.text).await;
+        let vetoes = self.vetoes(leased).await?;
         let mut candidates = Vec::new();
         for (fingerprint, candidate) in walk.consultation(source).map(|c| c.candidates.as_slice()).unwrap_or_default() {
             let Some(finding) = walk.findings.iter().find(|f| f.fingerprint == *fingerprint) else { continue };
@@ -88,9 +107,10 @@ impl Healer {
                 new_packages: NewPackages::by(&candidate.evidence),
                 guarded: !candidate.evidence.is_curated(),
             };
-            let checked = match &before {
-                Ok(before) => self.check(&base, &walk, before, &attempt).await,
-                Err(Uncheckable(why)) => Err(could_not_check(why.clone())),
+            let checked = match (&before, vetoes.against(fingerprint, &base.text, &candidate.edits)) {
+                (_, Some(vetoed)) => Err(vetoed),
+                (Ok(before), None) => self.check(&base, &walk, before, &attempt).await,
+                (Err(Uncheckable(why)), None) => Err(could_not_check(why.clone())),
             };
             candidates.push(judged(finding, candidate, checked));
         }

@@ -32,7 +32,7 @@ impl Healer {
         if walk.branch.is_none() {
             return Ok(nothing("nothing was delivered"));
         }
-        let changes = self.file_changes(leased, walk.commit, &decided.edits).await?;
+        let changes = self.file_changes(leased, &walk, &decided.edits).await?;
         let Some((before, after)) = changes.get(&leased.head.summary.path) else {
             return Ok(nothing("the change is in another file"));
         };

@@ -1,7 +1,12 @@
 //! A run under our lease: what was read, and the only way to add to it.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use crate::decide;
-use crate::model::{AuditEvent, CaseId, CaseOutcome, Decision, EventKind, Feedback, Generation, RunState, UnixMillis};
+use crate::model::{
+    AuditEvent, CaseId, CaseOutcome, Decision, EventKind, Feedback, Generation, RepoPath, RunState, UnixMillis,
+};
 use crate::ports::ErrorKind;
 use crate::state::run::{CaseHead, FindingRecord, RunHead};
 use crate::state::{Item, Transaction, Write, chain, limits, run};
@@ -23,11 +28,23 @@ pub(super) struct Leased {
     /// Those steps, to be stored in one transaction before anything shows outside.
     staged: Vec<Item>,
     further: Vec<Write>,
+    /// Files at the pinned commit that were read already.
+    files: Mutex<BTreeMap<RepoPath, String>>,
 }
 
 impl Leased {
     fn new(head: RunHead, events: Vec<AuditEvent>, since: UnixMillis) -> Self {
-        Self { stored: head.clone(), head, events, since, staged: Vec::new(), further: Vec::new() }
+        let (staged, further, files) = (Vec::new(), Vec::new(), Mutex::default());
+        Self { stored: head.clone(), head, events, since, staged, further, files }
+    }
+
+    /// A file at the pinned commit, if it was read already.
+    pub fn kept(&self, path: &RepoPath) -> Option<String> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    pub fn keep(&self, path: &RepoPath, text: &str) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), text.to_owned());
     }
 
     /// The head as it is stored.
@@ -241,6 +258,7 @@ pub(super) fn summarise(head: &mut RunHead, kind: &EventKind) {
             summary.outcome = match feedback {
                 Feedback::Merged { .. } => CaseOutcome::Merged,
                 Feedback::Closed | Feedback::Retried { .. } => CaseOutcome::Closed,
+                Feedback::Reopened => CaseOutcome::Open,
                 Feedback::Reverted { .. } => summary.outcome,
                 Feedback::Ignored { .. } => CaseOutcome::Suppressed,
             };

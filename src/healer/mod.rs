@@ -21,6 +21,7 @@ mod quota;
 mod reconcile;
 mod scan;
 pub mod trail;
+mod veto;
 mod worker;
 
 use std::sync::Arc;

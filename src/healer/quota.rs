@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
+use super::heal::error_chain;
 use super::lease::Leased;
 use super::{HealError, Healer, trail};
+use crate::detect::redact::redact;
 use crate::model::{BRANCH_PREFIX, Repository, RepositoryId, UnixMillis};
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::state::quota::{Admission, Breaker, Budget, Pace, Pause, Slots, Used, Versioned, replace};
@@ -33,6 +37,14 @@ impl Default for Caps {
     fn default() -> Self {
         Self { per_hour: 2, open: 5, cases_a_push: 10, pause: Duration::from_secs(1) }
     }
+}
+
+/// What becomes of a shared record that was read.
+enum Change<T, A> {
+    /// It stays as it is.
+    Keep(A),
+    /// This one, of the next version, takes its place.
+    Write(T, A),
 }
 
 /// Why something has to wait, and until when.
@@ -98,26 +110,74 @@ impl Healer {
     /// Takes one of the places for open pull requests; what the forge shows decides who holds one when they seem to run out.
     async fn take_slot(&self, repository: &Repository, branch: &str, limit: usize) -> Result<bool, HealError> {
         let key = keys::slots(&format!("pull-requests#{}", repository.id));
-        for _ in 0..ROUNDS {
-            let mut slots: Slots = trail::load(&*self.ports.state, &key).await?.unwrap_or_default();
+        let attempted = "take a place for a pull request";
+        let take = |mut slots: Slots, now| {
             let held = slots.held.contains_key(branch);
-            let now = self.ports.clock.now();
-            if held {
-                return Ok(true);
-            }
-            if !slots.take(branch, limit, now) {
-                let open = self.ports.forge.open_pull_requests(repository, BRANCH_PREFIX).await?;
-                slots.reconcile(open.into_iter().map(|request| request.branch), now, UNDER_WAY_MS);
-                if !slots.take(branch, limit, now) {
-                    return Ok(false);
-                }
+            if held || !slots.take(branch, limit, now) {
+                return Change::Keep(held);
             }
             slots.version += 1;
-            if self.replaced(&key, &slots).await? {
-                return Ok(true);
+            Change::Write(slots, true)
+        };
+        if self.change(&key, attempted, take).await? {
+            return Ok(true);
+        }
+        let open = self.ports.forge.open_pull_requests(repository, BRANCH_PREFIX).await?;
+        let retake = |mut slots: Slots, now| {
+            slots.reconcile(open.iter().map(|request| request.branch.clone()), now, UNDER_WAY_MS);
+            take(slots, now)
+        };
+        self.change(&key, attempted, retake).await
+    }
+
+    /// Waits for our turn to do something that shows in a repository; a long queue gives the task back.
+    pub(super) async fn our_turn(&self, repository: &Repository) -> Result<(), HealError> {
+        let Some(caps) = self.policy.caps else { return Ok(()) };
+        let attempted = "wait for our turn";
+        let queue = |pace: Pace, now: UnixMillis| {
+            let turn = pace.next_at.max(now);
+            let wait = Duration::from_millis(turn - now);
+            let next = Pace { version: pace.version + 1, next_at: turn + trail::millis(caps.pause) };
+            if wait > TURN { Change::Keep(wait) } else { Change::Write(next, wait) }
+        };
+        let wait = self.change(&keys::pace(&repository.organisation), attempted, queue).await?;
+        if wait > TURN {
+            return Err(PortError::new("forge", attempted, ErrorKind::Throttled(wait)).into());
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Makes all workers wait when the forge told one of them to.
+    pub(super) async fn hold_back(&self, repository: &Repository, wait: Duration) -> Result<(), HealError> {
+        let wait = trail::millis(wait);
+        let later = |pace: Pace, now: UnixMillis| match now.saturating_add(wait) {
+            until if pace.next_at >= until => Change::Keep(()),
+            until => Change::Write(Pace { version: pace.version + 1, next_at: until }, ()),
+        };
+        self.change(&keys::pace(&repository.organisation), "make other workers wait", later).await
+    }
+
+    /// Changes a record that all workers share: reads it, and writes what `change` makes of it while it still is what was read;
+    /// reads again when somebody else was first.
+    async fn change<T: Versioned + Default + for<'de> Deserialize<'de>, A>(
+        &self,
+        key: &Key,
+        attempted: &str,
+        change: impl Fn(T, UnixMillis) -> Change<T, A>,
+    ) -> Result<A, HealError> {
+        let state = &*self.ports.state;
+        for _ in 0..ROUNDS {
+            let read: T = trail::load(state, key).await?.unwrap_or_default();
+            let (next, answer) = match change(read, self.ports.clock.now()) {
+                Change::Keep(answer) => return Ok(answer),
+                Change::Write(next, answer) => (next, answer),
+            };
+            if self.replaced(key, &next).await? {
+                return Ok(answer);
             }
         }
-        Err(crowded("take a place for a pull request").into())
+        Err(crowded(attempted).into())
     }
 
     /// Writes a record over the one that was read; false when somebody else did so first.
@@ -127,43 +187,6 @@ impl Healer {
             Err(error) if error.kind == ErrorKind::Conflict => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// Waits for our turn to do something that shows in a repository; a long queue gives the task back.
-    pub(super) async fn our_turn(&self, repository: &Repository) -> Result<(), HealError> {
-        let Some(caps) = self.policy.caps else { return Ok(()) };
-        let key = keys::pace(&repository.organisation);
-        for _ in 0..ROUNDS {
-            let pace: Pace = trail::load(&*self.ports.state, &key).await?.unwrap_or_default();
-            let now = self.ports.clock.now();
-            let turn = pace.next_at.max(now);
-            let wait = Duration::from_millis(turn - now);
-            if wait > TURN {
-                return Err(PortError::new("forge", "wait for our turn", ErrorKind::Throttled(wait)).into());
-            }
-            let next = Pace { version: pace.version + 1, next_at: turn + trail::millis(caps.pause) };
-            if self.replaced(&key, &next).await? {
-                tokio::time::sleep(wait).await;
-                return Ok(());
-            }
-        }
-        Err(crowded("wait for our turn").into())
-    }
-
-    /// Makes all workers wait when the forge told one of them to.
-    pub(super) async fn hold_back(&self, repository: &Repository, wait: Duration) -> Result<(), HealError> {
-        let key = keys::pace(&repository.organisation);
-        for _ in 0..ROUNDS {
-            let pace: Pace = trail::load(&*self.ports.state, &key).await?.unwrap_or_default();
-            let until = self.ports.clock.now().saturating_add(trail::millis(wait));
-            if pace.next_at >= until {
-                return Ok(());
-            }
-            if self.replaced(&key, &Pace { version: pace.version + 1, next_at: until }).await? {
-                return Ok(());
-            }
-        }
-        Err(crowded("make other workers wait").into())
     }
 
     /// How long the forge wants to be left alone; `None` when it can be asked. A turn that others wait for counts as no wait.
@@ -201,7 +224,8 @@ impl Healer {
             _ => Ok(()),
         };
         if let Err(error) = noted {
-            tracing::warn!(dependency, error = error.chain(), "the breaker could not be written");
+            let why = redact(&error_chain(&error)).into_owned();
+            tracing::warn!(dependency, error = why, "the breaker could not be written");
         }
         outcome
     }
@@ -212,31 +236,23 @@ impl Healer {
         Ok(item.and_then(|item| crate::state::run::record(&item).ok()).unwrap_or_default())
     }
 
-    async fn note_success(&self, key: &Key) -> PortResult<()> {
-        for _ in 0..ROUNDS {
-            let Some(closed) = self.breaker(key).await?.succeeded() else { return Ok(()) };
-            if self.replaced(key, &closed).await? {
-                return Ok(());
-            }
-        }
-        Err(crowded("close a circuit breaker"))
+    async fn note_success(&self, key: &Key) -> Result<(), HealError> {
+        let close = |breaker: Breaker, _| match breaker.succeeded() {
+            Some(closed) => Change::Write(closed, ()),
+            None => Change::Keep(()),
+        };
+        self.change(key, "close a circuit breaker", close).await
     }
 
-    async fn note_failure(&self, key: &Key, error: &PortError) -> PortResult<()> {
+    async fn note_failure(&self, key: &Key, error: &PortError) -> Result<(), HealError> {
         let policy = &self.policy.breaker;
-        let open_for = match &error.kind {
+        let open_for = trail::millis(match &error.kind {
             ErrorKind::Throttled(wait) => policy.cool_down.max(*wait),
             _ => policy.cool_down,
-        };
-        for _ in 0..ROUNDS {
-            let breaker = self.breaker(key).await?;
-            let reason = crate::detect::redact::redact(&error.chain()).into_owned();
-            let failed = breaker.failed(self.ports.clock.now(), policy.threshold, trail::millis(open_for), &reason);
-            if self.replaced(key, &failed).await? {
-                return Ok(());
-            }
-        }
-        Err(crowded("count a failure"))
+        });
+        let reason = redact(&error.chain()).into_owned();
+        let count = |breaker: Breaker, now| Change::Write(breaker.failed(now, policy.threshold, open_for, &reason), ());
+        self.change(key, "count a failure", count).await
     }
 
     /// Who paused a repository, if anybody did.

@@ -1,7 +1,7 @@
 //! From a range of commits to cases: read, detect, keep what the range introduced, group, store.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::again::look_again;
 use super::{HealError, Healer, trail};
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::detect::{self, ChangedLines, Detector, SkipReason};
 use crate::model::{
-    AuditEvent, CaseId, CaseOutcome, Change, CommitId, EventKind, Finding, Generation, RepoPath, Repository,
+    AuditEvent, BlobId, CaseId, CaseOutcome, Change, CommitId, EventKind, Finding, Generation, RepoPath, Repository,
     RepositoryId, RuleId, RunState,
 };
 use crate::ports::{ErrorKind, PortError};
@@ -71,14 +71,16 @@ impl Healer {
     /// # Errors
     /// When the forge or the store cannot be asked; what was stored until then is found again.
     pub async fn scan(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
-        let mut report = self.detect_range(request).await?;
+        let (mut report, blobs) = self.detect(request).await?;
         self.list_repository(&request.repository).await?;
         let mut cases: Vec<_> = detect::cases(std::mem::take(&mut report.findings)).into_iter().collect();
         // What matters most first: an interrupted call has done the most useful part.
         cases
             .sort_by_key(|(_, findings)| findings.first().map(|f| (Reverse(f.rule.severity), f.path.clone(), f.start)));
         for ((rule, path), findings) in cases {
-            self.open_case(request, &mut report, (&rule, &path), &findings).await?;
+            // Every finding stands in a file that was listed.
+            let Some(blob) = blobs.get(&path) else { continue };
+            self.open_case(request, &mut report, (&rule, &path, blob), &findings).await?;
             report.findings.extend(findings);
         }
         Ok(report)
@@ -99,6 +101,11 @@ impl Healer {
     /// # Errors
     /// When the forge cannot be asked.
     pub async fn detect_range(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
+        self.detect(request).await.map(|(report, _)| report)
+    }
+
+    /// What the range introduced, and the blobs of the files that were looked at.
+    async fn detect(&self, request: &ScanRequest) -> Result<(ScanReport, BTreeMap<RepoPath, BlobId>), HealError> {
         let changes = self.ports.forge.changed_files(&request.repository, request.base.as_ref(), &request.head).await?;
         let mut report = ScanReport { skipped: changes.skipped, ..ScanReport::default() };
         let ignored = self.policy.ignored()?;
@@ -116,7 +123,8 @@ impl Healer {
         let external = request.external.iter().filter(|f| changed.contains(&f.path) && !ours.contains(&f.fingerprint));
         report.findings.extend(external.cloned());
         report.findings.retain(|f| !self.policy.ignore_rules.contains(f.rule.id.as_str()));
-        Ok(report)
+        let blobs = wanted.into_iter().map(|change| (change.path, change.blob)).collect();
+        Ok((report, blobs))
     }
 
     async fn scan_batch(&self, request: &ScanRequest, batch: &[Change]) -> Result<Vec<FilePart>, HealError> {
@@ -162,15 +170,11 @@ impl Healer {
         &self,
         request: &ScanRequest,
         report: &mut ScanReport,
-        (rule, path): (&RuleId, &RepoPath),
+        (rule, path, blob): (&RuleId, &RepoPath, &BlobId),
         findings: &[Finding],
     ) -> Result<(), HealError> {
         let case = CaseId::of(&request.repository.id, rule, path);
-        let Some(file) = self.ports.forge.read(&request.repository, &request.head, path).await? else {
-            report.skipped.push((path.to_string(), "it is not a regular file at the head commit".to_owned()));
-            return Ok(());
-        };
-        let blob = file.blob.as_str();
+        let blob = blob.as_str();
         let previous = self.previous_run(&case).await?;
         if let Some(PreviousRun { head, ended: Ended::NotYet }) = &previous {
             report.runs.push((case, head.generation));

@@ -188,6 +188,8 @@ pub enum Feedback {
         amended: bool,
     },
     Closed,
+    /// A pull request that was closed is open again: what closing it meant is taken back.
+    Reopened,
     Reverted {
         commit: CommitId,
     },

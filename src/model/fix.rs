@@ -168,6 +168,8 @@ pub enum RejectionKind {
     CouldNotCheck,
     /// The edit leaves the file as it was.
     NoChange,
+    /// People merged this edit before, and undid it.
+    Vetoed,
 }
 
 /// What verification says of a candidate.

@@ -58,6 +58,7 @@ pub fn of_judged(head: &RunHead, walk: &Walk<'_>, changes: &FileChanges, feedbac
         Feedback::Merged { amended: false, .. } => "Merged",
         Feedback::Merged { amended: true, .. } => "Merged, amended",
         Feedback::Closed => "Closed, never proposed again",
+        Feedback::Reopened => "Reopened",
         Feedback::Reverted { .. } => "Reverted",
         Feedback::Ignored { .. } => "Ignored for good",
         Feedback::Retried { .. } => "Taken back",

@@ -207,6 +207,7 @@ fn why(rejection: &Rejection) -> String {
         RejectionKind::Failed(check) => format!("it fails the check that {check}: {}", rejection.detail),
         RejectionKind::CouldNotCheck => format!("it could not be checked: {}", rejection.detail),
         RejectionKind::NoChange => "it changes nothing".to_owned(),
+        RejectionKind::Vetoed => rejection.detail.clone(),
     }
 }
 
@@ -253,6 +254,7 @@ fn people(feedback: &Feedback) -> (String, Vec<Line>) {
             ("people merged it", format!("as {}{how}", commit.short()))
         }
         Feedback::Closed => ("people closed it", "it is not proposed again".to_owned()),
+        Feedback::Reopened => ("people opened it again", "its closing counts no longer".to_owned()),
         Feedback::Reverted { commit } => ("people reverted it", format!("by {}", commit.short())),
         Feedback::Ignored { by, reason } => ("ignored for good", format!("by {by}: {reason}")),
         Feedback::Retried { by } => {

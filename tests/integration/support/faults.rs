@@ -106,6 +106,11 @@ impl Counting {
         self.0.get().iter().filter(|call| call.is(port, verb)).count()
     }
 
+    /// What one port was asked, in order.
+    pub fn verbs(&self, port: &str) -> Vec<&'static str> {
+        self.0.get().iter().filter(|call| call.port == port).map(|call| call.verb).collect()
+    }
+
     /// How often each effect was sent.
     pub fn writes(&self) -> BTreeMap<Call, usize> {
         let mut writes = BTreeMap::new();
