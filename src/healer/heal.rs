@@ -54,7 +54,7 @@ impl Healer {
             self.walk(&mut leased, progress).await
         };
         let outcome = match outcome {
-            Err(error) if self.is_final(&leased, &error) => self.fail(&mut leased, &error).await,
+            Err(error) if self.is_final(&leased.head, &error) => self.fail(&mut leased, &error).await,
             other => other,
         };
         if matches!(outcome, Err(HealError::TakenOver(_))) {
@@ -201,14 +201,14 @@ impl Healer {
 
     /// Errors that no waiting mends end the run; others do when a day brought no step. Once people were told of a pull request
     /// what is left is tried for as long as it takes, so that what they do with it is still taken in.
-    fn is_final(&self, leased: &Leased, error: &HealError) -> bool {
-        let told = matches!(leased.head.state, RunState::Notifying | RunState::Notified);
+    pub(super) fn is_final(&self, head: &RunHead, error: &HealError) -> bool {
+        let told = matches!(head.state, RunState::Notifying | RunState::Notified);
         match error {
             HealError::TakenOver(_) | HealError::OutOfTime | HealError::Replay { .. } => false,
             error if error.is_transient() => {
-                !told && self.ports.clock.now() >= leased.head.updated_at.saturating_add(DEFER_AT_MOST_MS)
+                !told && self.ports.clock.now() >= head.updated_at.saturating_add(DEFER_AT_MOST_MS)
             }
-            _ => !leased.head.state.is_terminal(),
+            _ => !head.state.is_terminal(),
         }
     }
 

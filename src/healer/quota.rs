@@ -135,12 +135,12 @@ impl Healer {
         let Some(caps) = self.policy.caps else { return Ok(()) };
         let attempted = "wait for our turn";
         let queue = |pace: Pace, now: UnixMillis| {
-            let turn = pace.next_at.max(now);
+            let turn = pace.next_at.max(pace.held_until).max(now);
             let wait = Duration::from_millis(turn - now);
-            let next = Pace { version: pace.version + 1, next_at: turn + trail::millis(caps.pause) };
+            let next = Pace { version: pace.version + 1, next_at: turn + trail::millis(caps.pause), ..pace };
             if wait > TURN { Change::Keep(wait) } else { Change::Write(next, wait) }
         };
-        let wait = self.change(&keys::pace(&repository.organisation), attempted, queue).await?;
+        let wait = self.change(&keys::pace(owner(&repository.name)), attempted, queue).await?;
         if wait > TURN {
             return Err(PortError::new("forge", attempted, ErrorKind::Throttled(wait)).into());
         }
@@ -148,14 +148,14 @@ impl Healer {
         Ok(())
     }
 
-    /// Makes all workers wait when the forge told one of them to.
-    pub(super) async fn hold_back(&self, repository: &Repository, wait: Duration) -> Result<(), HealError> {
+    /// Makes all workers wait when the forge told one of them to. `repository` is `owner/name`.
+    pub(super) async fn hold_back(&self, repository: &str, wait: Duration) -> Result<(), HealError> {
         let wait = trail::millis(wait);
         let later = |pace: Pace, now: UnixMillis| match now.saturating_add(wait) {
-            until if pace.next_at >= until => Change::Keep(()),
-            until => Change::Write(Pace { version: pace.version + 1, next_at: until }, ()),
+            until if pace.held_until >= until => Change::Keep(()),
+            until => Change::Write(Pace { version: pace.version + 1, held_until: until, ..pace }, ()),
         };
-        self.change(&keys::pace(&repository.organisation), "make other workers wait", later).await
+        self.change(&keys::pace(owner(repository)), "make other workers wait", later).await
     }
 
     /// Changes a record that all workers share: reads it, and writes what `change` makes of it while it still is what was read;
@@ -189,12 +189,11 @@ impl Healer {
         }
     }
 
-    /// How long the forge wants to be left alone; `None` when it can be asked. A turn that others wait for counts as no wait.
-    pub(super) async fn held_back(&self, repository: &Repository) -> Result<Option<Duration>, HealError> {
-        let pace: Pace =
-            trail::load(&*self.ports.state, &keys::pace(&repository.organisation)).await?.unwrap_or_default();
-        let wait = Duration::from_millis(pace.next_at.saturating_sub(self.ports.clock.now()));
-        Ok((wait > TURN).then_some(wait))
+    /// How long the forge wants to be left alone; `None` when it can be asked. `repository` is `owner/name`.
+    pub(super) async fn held_back(&self, repository: &str) -> Result<Option<Duration>, HealError> {
+        let pace: Pace = trail::load(&*self.ports.state, &keys::pace(owner(repository))).await?.unwrap_or_default();
+        let wait = Duration::from_millis(pace.held_until.saturating_sub(self.ports.clock.now()));
+        Ok((!wait.is_zero()).then_some(wait))
     }
 
     /// Asks a dependency under its breaker: one that is down is left alone, and one worker at a time tries whether it is back.
@@ -265,6 +264,11 @@ impl Healer {
 }
 
 const HOUR_MS: UnixMillis = 60 * 60 * 1000;
+
+/// Whose limits count: a forge counts for each owner who installed us.
+fn owner(repository: &str) -> &str {
+    repository.split('/').next().unwrap_or(repository)
+}
 
 fn is_down(kind: &ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unavailable | ErrorKind::Throttled(_))

@@ -145,6 +145,14 @@ impl Worker {
                 let pause = pause(&error, taken.attempts);
                 self.inbox.retry(&taken.receipt, pause).await.map(|()| Settled::GivenBack)
             }
+            // Whatever broke down at it: the run counts those who died, and ends when there were too many.
+            Err(error @ HealError::Panicked(_)) if matches!(task, Task::Heal { .. }) => {
+                let why = redact(&error_chain(&error)).into_owned();
+                tracing::error!(attempt = taken.attempts, error = why, "the work on a run broke down");
+                (self.observer)(&Observation::Retried);
+                let pause = self.healer.policy.lease;
+                self.inbox.retry(&taken.receipt, pause).await.map(|()| Settled::GivenBack)
+            }
             // The index of due work brings an unfinished run back.
             Err(error) if error.is_transient() && matches!(task, Task::Heal { .. }) => {
                 let why = redact(&error_chain(&error)).into_owned();
@@ -198,14 +206,24 @@ impl Worker {
         match task {
             Task::Push(push) => self.push_audited(push).await.map(|()| None),
             Task::Heal { case, generation } => self.heal(case, *generation).await,
-            Task::FollowUp { repository, name } => match self.repository(repository, name).await? {
-                Some(repository) => self.minding(&repository, self.follow_up(&repository)).await.map(|()| None),
-                None => Ok(None),
-            },
-            Task::Command(command) => match self.repository(&command.repository, &command.name).await? {
-                Some(repository) => self.minding(&repository, self.obey(command, &repository)).await.map(|()| None),
-                None => Ok(None),
-            },
+            Task::FollowUp { repository, name } => {
+                let work = async {
+                    match self.repository(repository, name).await? {
+                        Some(repository) => self.follow_up(&repository).await,
+                        None => Ok(()),
+                    }
+                };
+                self.minding(name, work).await.map(|()| None)
+            }
+            Task::Command(command) => {
+                let work = async {
+                    match self.repository(&command.repository, &command.name).await? {
+                        Some(repository) => self.obey(command, &repository).await,
+                        None => Ok(()),
+                    }
+                };
+                self.minding(&command.name, work).await.map(|()| None)
+            }
             Task::Reconcile => self.reconcile().await.map(|()| None),
         }
     }
@@ -220,10 +238,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Works in a repository unless its forge asked to be left alone, and remembers for all workers when it does.
+    /// Works in a repository, `owner/name`, unless its forge asked to be left alone, and remembers for all workers when it does.
     async fn minding<T>(
         &self,
-        repository: &Repository,
+        repository: &str,
         work: impl Future<Output = Result<T, HealError>>,
     ) -> Result<T, HealError> {
         if self.healer.policy.caps.is_none() {
@@ -256,7 +274,7 @@ impl Worker {
             );
             return Ok(None);
         }
-        self.minding(&repository, self.heal_run(&head)).await
+        self.minding(&repository.name, self.heal_run(&head)).await
     }
 
     async fn heal_run(&self, head: &RunHead) -> Result<Option<Duration>, HealError> {
@@ -269,7 +287,7 @@ impl Worker {
         });
         let healer = match commit {
             Some(commit) => match healer.under_policy_of(&head.summary.repository, &commit).await {
-                Err(why @ HealError::Policy(_)) => {
+                Err(why) if healer.is_final(head, &why) => {
                     return healer.give_up(case, generation, &why).await.map(|()| None);
                 }
                 other => other?,
@@ -324,11 +342,16 @@ impl Worker {
     /// Scans what a branch holds beyond its last scanned commit, whatever the delivery said: a lost, doubled or reordered
     /// webhook changes nothing.
     async fn push(&self, push: &PushTask) -> Result<(), HealError> {
-        let Some(repository) = self.repository(&push.repository, &push.name).await? else {
-            let reason = format!("{} is not watched under this name, or cannot be seen", push.name);
-            return self.record_push(push, PushEventKind::Refused { reason }).await;
+        let work = async {
+            match self.repository(&push.repository, &push.name).await? {
+                Some(repository) => self.push_to(push, &repository).await,
+                None => {
+                    let reason = format!("{} is not watched under this name, or cannot be seen", push.name);
+                    self.record_push(push, PushEventKind::Refused { reason }).await
+                }
+            }
         };
-        self.minding(&repository, self.push_to(push, &repository)).await
+        self.minding(&push.name, work).await
     }
 
     async fn push_to(&self, push: &PushTask, repository: &Repository) -> Result<(), HealError> {
@@ -451,6 +474,10 @@ impl Worker {
     }
 
     async fn reconcile_repository(&self, name: &str, references: &[String]) -> Result<(), HealError> {
+        self.minding(name, self.reconcile_named(name, references)).await
+    }
+
+    async fn reconcile_named(&self, name: &str, references: &[String]) -> Result<(), HealError> {
         let ports = &self.healer.ports;
         let Some(repository) = self.directory.by_name(&*ports.forge, name, ports.clock.now()).await? else {
             tracing::warn!(repository = name, "a watched repository does not exist, or we may not see it");
@@ -459,14 +486,11 @@ impl Worker {
         if self.healer.paused(&repository.id).await?.is_some() {
             return Ok(());
         }
-        let work = async {
-            let mut outcome = Ok(());
-            for reference in references {
-                outcome = outcome.and(self.catch_up(&repository, reference).await);
-            }
-            outcome.and(self.follow_up(&repository).await)
-        };
-        self.minding(&repository, work).await
+        let mut outcome = Ok(());
+        for reference in references {
+            outcome = outcome.and(self.catch_up(&repository, reference).await);
+        }
+        outcome.and(self.follow_up(&repository).await)
     }
 
     /// Takes in what people did, and opens runs for findings that waited for it.

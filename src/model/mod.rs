@@ -31,7 +31,7 @@ pub use repo::{BlobId, Change, CommitId, PathError, RepoPath, Repository, Reposi
 pub use rule::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
 pub use task::{CommandTask, PushTask, Task};
 pub use team::{Message, MessageAuthor, Thread};
-pub use text::{InvalidValue, sha256_hex};
+pub use text::{InvalidValue, is_deceptive, is_hidden, sha256_hex};
 
 /// Milliseconds since the Unix epoch, UTC.
 pub type UnixMillis = u64;

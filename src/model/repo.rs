@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::InvalidValue;
+use super::text::{InvalidValue, is_deceptive};
 
 /// The forge's own number of a repository; locally one that the store keeps.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -172,12 +172,6 @@ fn refusal(path: &str) -> Option<&'static str> {
         return Some("it has control or invisible characters");
     }
     None
-}
-
-/// Characters that do not show or that reorder what a reader sees.
-fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{00ad}')
 }
 
 impl TryFrom<String> for RepoPath {

@@ -21,3 +21,20 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
     }
     hex::encode(hasher.finalize())
 }
+
+/// Control characters, and ones that do not show or that reorder what a reader sees: nothing that somebody means to be read.
+#[must_use]
+pub fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// As [`is_deceptive`], and marks that only choose how the character before them looks: a run of them can spell text that nobody
+/// sees.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    is_deceptive(c) || matches!(c, '\u{fe00}'..='\u{fe0f}')
+}

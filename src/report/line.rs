@@ -1,5 +1,7 @@
 //! Lines for a terminal: text that is only text, with a meaning from which a colour follows.
 
+use crate::model::is_deceptive;
+
 /// What a piece of text means; colours follow from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -42,11 +44,7 @@ impl Line {
 /// what a reader sees.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().map(|c| if hidden(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_deceptive(c) { ' ' } else { c }).collect()
 }
 
 /// The lines of a unified diff, coloured as such.

@@ -1,6 +1,9 @@
 //! Quoting hostile text in Markdown so that it stays text: no mention, no closing keyword, no image, no broken fence.
 
+use std::fmt::Write as _;
+
 use crate::detect::redact::redact;
+use crate::model::is_hidden;
 
 /// Text inside a sentence: secrets redacted, mark-up escaped, mentions and references to issues broken.
 #[must_use]
@@ -27,9 +30,26 @@ pub fn text(hostile: &str) -> String {
     break_links(&out)
 }
 
-/// Bare addresses are linked by themselves; a dot-free scheme is not.
+/// What a forge links by itself, by how it begins, the place of the character to be written otherwise, and that character. `GH-1`
+/// also closes an issue when it follows `fixes`.
+const LINKED: [(&str, usize, &str); 3] = [("://", 0, "&#58;"), ("www.", 3, "&#46;"), ("gh-", 2, "&#45;")];
+
 fn break_links(text: &str) -> String {
-    text.replace("://", "&#58;//").replace("www.", "www&#46;")
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let begins = |word: &str| rest.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
+        let end = if let Some((_, at, broken)) = LINKED.iter().find(|(word, ..)| begins(word)) {
+            out.push_str(rest.get(..*at).unwrap_or_default());
+            out.push_str(broken);
+            at + 1
+        } else {
+            out.push(c);
+            c.len_utf8()
+        };
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    out
 }
 
 /// A code span; secrets redacted. Mentions and references do not work inside one.
@@ -44,7 +64,7 @@ pub fn code(hostile: &str) -> String {
 /// A fenced block that its content cannot close; secrets redacted, at most `limit` bytes of content.
 #[must_use]
 pub fn block(language: &str, hostile: &str, limit: usize) -> String {
-    let clean = redact(hostile);
+    let clean = revealed(&redact(hostile));
     let cut = cut(&clean, limit);
     let fence = "`".repeat(longest_run(cut, '`').max(2) + 1);
     let end = if cut.ends_with('\n') || cut.is_empty() { "" } else { "\n" };
@@ -62,13 +82,21 @@ pub fn cut(text: &str, limit: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
+/// Code as a reader must see it: what does not show, or turns the order of what does, is spelt out.
+fn revealed(code: &str) -> String {
+    code.chars().fold(String::with_capacity(code.len()), |mut out, c| {
+        if is_hidden(c) && !matches!(c, '\n' | '\r' | '\t') {
+            let _ = write!(out, "<U+{:04X}>", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
 /// Drops characters that do not show or that reorder what a reader sees.
 fn visible(text: &str) -> impl Iterator<Item = char> + '_ {
-    text.chars().filter(|c| {
-        let hidden =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        !hidden && (!c.is_control() || matches!(c, '\n' | '\r' | '\t'))
-    })
+    text.chars().filter(|c| !is_hidden(*c) || matches!(c, '\n' | '\r' | '\t'))
 }
 
 fn longest_run(text: &str, of: char) -> usize {
@@ -85,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_sentence_cannot_mention_close_or_show_an_image() {
-        let quoted = text("@team Fixes #1 ![x](http://evil/x.png) <!-- hidden --> <img src=x>");
-        for active in ["@team", "#1", "![", "](", "<!--", "<img", "http://"] {
+        let quoted = text("@team Fixes #1 gh-2 GH-3 ![x](http://evil/x.png) <!-- hidden --> <img src=x> WWW.evil");
+        for active in ["@team", "#1", "gh-2", "GH-3", "![", "](", "<!--", "<img", "http://", "WWW."] {
             assert!(!quoted.contains(active), "{active} in {quoted}");
         }
     }
@@ -96,6 +124,14 @@ mod tests {
         let quoted = block("diff", "+ ```\n+ @team\n", 1000);
         assert!(quoted.starts_with("````diff\n"), "{quoted}");
         assert!(quoted.trim_end().ends_with("\n````"), "{quoted}");
+    }
+
+    #[test]
+    fn what_does_not_show_is_dropped_from_sentences_and_spelt_out_in_code() {
+        let hidden = "a\u{202e}b\u{e0041}c\u{200b}d\u{fe01}e\u{2028}f\u{3164}g";
+        assert_eq!((text(hidden).as_str(), code(hidden).as_str()), ("abcdefg", "`abcdefg`"));
+        let shown = block("", hidden, 500);
+        assert!(shown.contains("a<U+202E>b<U+E0041>c<U+200B>d<U+FE01>e<U+2028>f<U+3164>g"), "{shown}");
     }
 
     #[test]

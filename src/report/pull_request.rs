@@ -7,7 +7,9 @@ use super::markdown::{block, code, cut, text};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::fix::diff;
-use crate::model::{CandidateJudged, ConsultOutcome, Decided, Decision, Evidence, Finding, RepoPath, Source, Verdict};
+use crate::model::{
+    CandidateJudged, ConsultOutcome, Decided, Decision, Evidence, Finding, RepoPath, Source, Verdict, is_hidden,
+};
 use crate::state::run::RunHead;
 
 /// GitHub refuses bodies above 65,536 characters.
@@ -37,10 +39,20 @@ pub fn title(head: &RunHead, decided: &Decided) -> String {
     cut(&line(&title), TITLE_LIMIT).to_owned()
 }
 
-/// One line of plain text: no secrets, no control characters, nobody mentioned, no issue closed.
+/// One line of plain text: no secrets, nothing that does not show, nobody mentioned, no issue closed, no build skipped.
 fn line(hostile: &str) -> String {
     let clean = redact(hostile);
-    clean.chars().map(|c| if c.is_control() || matches!(c, '@' | '#') { ' ' } else { c }).collect()
+    let plain: String = clean
+        .chars()
+        .map(|c| match c {
+            '[' => '(',
+            ']' => ')',
+            c if is_hidden(c) || matches!(c, '@' | '#') => ' ',
+            c => c,
+        })
+        .collect();
+    // A commit's message closes issues by their address, and by `GH-1`.
+    plain.replace("://", " ").replace("GH-", "GH ").replace("gh-", "gh ")
 }
 
 /// Subject, what and why, and the case it belongs to. No trailers that a forge would act on.

@@ -1,5 +1,7 @@
 //! Our notices' Markdown as Slack's mrkdwn, in which nothing that was quoted comes alive: no mention, no link, no broken fence.
 
+use crate::model::is_hidden;
+
 /// A piece of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -60,8 +62,7 @@ fn push(out: &mut String, c: char) {
 }
 
 fn is_shown(c: char) -> bool {
-    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    !hidden && (!c.is_control() || matches!(c, '\n' | '\t'))
+    !is_hidden(c) || matches!(c, '\n' | '\t')
 }
 
 /// Code that cannot close its fence.

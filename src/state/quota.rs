@@ -177,6 +177,9 @@ pub struct Pace {
     /// Grows with every write.
     pub version: u64,
     pub next_at: UnixMillis,
+    /// Until then the forge wants to be asked for nothing at all.
+    #[serde(default)]
+    pub held_until: UnixMillis,
 }
 
 /// A switch that stops all work in its scope.
