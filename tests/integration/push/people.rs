@@ -88,7 +88,10 @@ async fn a_merged_fix_is_trusted_and_its_undoing_begins_one_new_generation(at: S
     heal_all(&world).await;
     let runs = world.runs().await;
     assert_eq!(runs.len(), 2, "exactly one new generation");
+    // What was taken back is not proposed again: a person is told instead.
     assert_eq!((world.branches().len(), world.pull_requests(), world.notices()), (1, 1, 2));
+    let again = runs.iter().find(|run| run.generation > merged.generation).unwrap();
+    assert_eq!((again.state, again.summary.outcome), (RunState::Done, CaseOutcome::Escalated));
     let undone = world.events(&merged).await;
     assert!(matches!(undone.last().unwrap().kind, EventKind::Feedback(Feedback::Reverted { .. })), "{undone:?}");
     let old = world.memories().await.into_iter().find(|m| m.id == memory.id).unwrap();

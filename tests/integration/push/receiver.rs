@@ -5,6 +5,7 @@ use std::sync::Arc;
 use codehealer::entry::body::Room;
 use codehealer::entry::http::{Receiver, router};
 use codehealer::entry::metrics::Metrics;
+use codehealer::ports::Inbox as _;
 use codehealer::webhook::{WatchList, Watched, WebhookSecrets};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -31,16 +32,32 @@ pub fn payload(world: &World, push: &Push) -> String {
     )
 }
 
-/// Headers by name.
-type Headers<'a> = &'a [(&'static str, &'a str)];
+/// The same with an address wherever GitHub has one.
+pub fn payload_with_addresses(world: &World, push: &Push, url: &str) -> String {
+    let mut all: serde_json::Value = serde_json::from_str(&payload(world, push)).unwrap();
+    let addresses =
+        ["url", "html_url", "clone_url", "git_url", "ssh_url", "hooks_url", "archive_url", "compare", "avatar_url"];
+    for name in addresses {
+        all[name] = format!("{url}/{name}").into();
+        all["repository"][name] = format!("{url}/repository/{name}").into();
+        all["sender"][name] = format!("{url}/sender/{name}").into();
+    }
+    all["installation"] = serde_json::json!({"id": 1, "access_tokens_url": format!("{url}/tokens")});
+    all["commits"] = serde_json::json!([{"id": push.after.as_str(), "url": format!("{url}/commit"), "added": [format!("{url}/x.py")]}]);
+    all["base_ref"] = url.into();
+    all.to_string()
+}
 
-struct Server {
+/// Headers by name.
+pub type Headers<'a> = &'a [(&'static str, &'a str)];
+
+pub struct Server {
     url: String,
     client: reqwest::Client,
 }
 
 impl Server {
-    async fn start(world: &World, secrets: &[&str]) -> Self {
+    pub async fn start(world: &World, secrets: &[&str]) -> Self {
         let target =
             Watched { repository: Some(world.repository().id), branches: vec![DEVELOP.to_owned()], installation: None };
         let secrets = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
@@ -68,14 +85,14 @@ impl Server {
     }
 
     /// A delivery with these signature headers.
-    async fn deliver(&self, signatures: Headers<'_>, body: &str) -> u16 {
+    pub async fn deliver(&self, signatures: Headers<'_>, body: &str) -> u16 {
         let mut headers = vec![("x-github-event", "push"), ("x-github-delivery", "d-1")];
         headers.extend_from_slice(signatures);
         self.post(&headers, body.to_owned()).await
     }
 }
 
-const NAME: &str = "x-hub-signature-256";
+pub const NAME: &str = "x-hub-signature-256";
 
 #[tokio::test]
 async fn only_an_exact_signature_lets_a_delivery_in() {
@@ -241,6 +258,71 @@ async fn signed_rubbish_is_refused_without_harm() {
     }
     let depth = world.store.inbox().depth().await.unwrap();
     assert_eq!(depth.ready + depth.hidden + depth.buried, 0);
+}
+
+#[tokio::test]
+async fn a_relabelled_event_is_refused_and_asks_for_nothing() {
+    let world = World::new().await;
+    let push = world.push("src/config.py", BAD);
+    let server = Server::start(&world, &[SECRET]).await;
+    let body = payload(&world, &push);
+    let signature = sign(SECRET, body.as_bytes());
+    let labels =
+        ["ping", "pull_request", "issue_comment", "installation", "workflow_run", "Push", "push ", "", "push, ping"];
+    for label in labels {
+        let headers = [("x-github-event", label), (NAME, signature.as_str())];
+        let status = server.post(&headers, body.clone()).await;
+        assert_eq!(status, 422, "{label:?}");
+    }
+    assert_eq!(server.post(&[(NAME, signature.as_str())], body.clone()).await, 422, "no label at all");
+    let depth = world.store.inbox().depth().await.unwrap();
+    assert_eq!(depth.ready + depth.hidden + depth.buried, 0);
+}
+
+/// What becomes of each kind of push, as GitHub tells of it.
+#[tokio::test]
+async fn every_kind_of_push_has_its_answer() {
+    let world = World::new().await;
+    let server = Server::start(&world, &[SECRET]).await;
+    let (zero, one, two) = ("0".repeat(40), "1".repeat(40), "2".repeat(40));
+    let name = world.repository().name;
+    let push = |reference: &str, before: &str, after: &str, more: &str| {
+        format!(
+            r#"{{"ref":"{reference}","before":"{before}","after":"{after}","repository":{{"id":7,"full_name":"{name}"}}{more}}}"#
+        )
+    };
+    let commit = format!(r#"{{"id":"{two}","message":"{}","added":["a.py"]}}"#, "words ".repeat(900));
+    let many = format!(r#","commits":[{}]"#, vec![commit.as_str(); 2_048].join(","));
+    let large = format!(r#","commits":[{}]"#, vec![commit.as_str(); 4_300].join(","));
+    let table = [
+        ("an ordinary one", push(DEVELOP, &one, &two, ""), 202),
+        ("created", push(DEVELOP, &zero, &two, r#","created":true"#), 202),
+        ("deleted", push(DEVELOP, &two, &zero, r#","deleted":true"#), 200),
+        ("forced", push(DEVELOP, &one, &two, r#","forced":true"#), 202),
+        ("2,048 commits", push(DEVELOP, &one, &two, &many), 202),
+        ("24 MB", push(DEVELOP, &one, &two, &large), 202),
+        ("a tag", push("refs/tags/v1", &zero, &two, ""), 200),
+        ("a tag of that name", push("refs/tags/develop", &zero, &two, ""), 200),
+        ("another branch", push("refs/heads/develop2", &one, &two, ""), 200),
+        ("a branch below", push("refs/heads/develop/x", &one, &two, ""), 200),
+        ("our own branch", push("refs/heads/codehealer/py-x-0123456789ab-g1", &zero, &two, ""), 200),
+        ("no branch", push("develop", &one, &two, ""), 200),
+        ("nothing at all", push("", &zero, &zero, ""), 200),
+        ("no commit", push(DEVELOP, &one, "HEAD", ""), 422),
+        ("half a commit", push(DEVELOP, &one, "123", ""), 422),
+    ];
+    assert!(table[5].1.len() > 23 * 1024 * 1024);
+    let mut accepted = 0;
+    for (what, body, status) in table {
+        assert_eq!(server.deliver(&[(NAME, &sign(SECRET, body.as_bytes()))], &body).await, status, "{what}");
+        accepted += usize::from(status == 202);
+        let taken = world.store.inbox().take(10, std::time::Duration::from_secs(60)).await.unwrap();
+        assert_eq!(taken.len(), usize::from(status == 202), "{what}");
+        for message in taken {
+            assert!(message.body.len() < 2_000, "{what}: a message of {} bytes", message.body.len());
+        }
+    }
+    assert_eq!(accepted, 5);
 }
 
 #[tokio::test]

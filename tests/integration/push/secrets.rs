@@ -1,12 +1,10 @@
 //! Secrets in code, chat, answers, errors and commits: none reaches a pull request, notice, trail, memory, log or prompt.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use codehealer::ports::{ErrorKind, PortError};
 
+use crate::support::log::Log;
 use crate::support::slack::Chat;
 use crate::support::stores::{Storage, everything, on_both_stores};
 use crate::support::world::{Push, ScriptedModel, World, files, rewrite};
@@ -103,20 +101,6 @@ fn told(number: usize, secret: &str) -> Told {
     Told { code, question, answer }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Every place where text of ours can be read, by name.
 async fn sinks(world: &World, log: &Log, model: &ScriptedModel) -> Vec<(&'static str, String)> {
     let read = |folder: &str| -> String {
@@ -137,7 +121,7 @@ async fn sinks(world: &World, log: &Log, model: &ScriptedModel) -> Vec<(&'static
         ("commit messages", messages),
         ("stores", everything(world).await),
         ("memory", serde_json::to_string(&world.memories().await).unwrap()),
-        ("log", String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned()),
+        ("log", log.text()),
         ("prompts", prompts),
     ]
 }
@@ -167,10 +151,7 @@ fn around<'a>(text: &'a str, found: &str) -> &'a str {
 
 async fn no_secret_reaches_any_sink(at: Storage) {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log.listen();
     let shapes = secrets(0);
     assert!(shapes.len() >= 30);
     for (number, secret) in shapes.iter().enumerate() {

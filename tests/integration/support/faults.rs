@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use codehealer::model::Repository;
 use codehealer::ports::{ErrorKind, PortError, PortResult};
 use parking::Lock;
 use tokio::sync::Notify;
@@ -72,11 +73,13 @@ pub trait Fault: Send + Sync {
 pub struct Under<T: ?Sized> {
     pub inner: Arc<T>,
     pub fault: Arc<dyn Fault>,
+    /// What a forge says it is asked for by name; a local one knows no names.
+    pub named: Option<Repository>,
 }
 
 impl<T: ?Sized> Under<T> {
     pub fn new(inner: Arc<T>, fault: &Arc<dyn Fault>) -> Arc<Self> {
-        Arc::new(Self { inner, fault: Arc::clone(fault) })
+        Arc::new(Self { inner, fault: Arc::clone(fault), named: None })
     }
 
     pub async fn around<A>(&self, call: Call, asked: impl Future<Output = PortResult<A>> + Send) -> PortResult<A> {
@@ -109,6 +112,10 @@ impl Counting {
     /// What one port was asked, in order.
     pub fn verbs(&self, port: &str) -> Vec<&'static str> {
         self.0.get().iter().filter(|call| call.port == port).map(|call| call.verb).collect()
+    }
+
+    pub fn all(&self) -> Vec<Call> {
+        self.0.get().clone()
     }
 
     /// How often each effect was sent.
@@ -190,15 +197,21 @@ pub struct Down {
     port: &'static str,
     hangs: bool,
     is_down: AtomicBool,
+    met: AtomicUsize,
 }
 
 impl Down {
     pub fn failing(port: &'static str) -> Arc<Self> {
-        Arc::new(Self { port, hangs: false, is_down: AtomicBool::new(true) })
+        Arc::new(Self { port, hangs: false, is_down: AtomicBool::new(true), met: AtomicUsize::new(0) })
     }
 
     pub fn hanging(port: &'static str) -> Arc<Self> {
-        Arc::new(Self { port, hangs: true, is_down: AtomicBool::new(true) })
+        Arc::new(Self { port, hangs: true, is_down: AtomicBool::new(true), met: AtomicUsize::new(0) })
+    }
+
+    /// How many calls found it down.
+    pub fn met(&self) -> usize {
+        self.met.load(Ordering::SeqCst)
     }
 
     pub fn recovers(&self) {
@@ -212,6 +225,7 @@ impl Fault for Down {
         if call.port != self.port || !self.is_down.load(Ordering::SeqCst) {
             return Ok(());
         }
+        self.met.fetch_add(1, Ordering::SeqCst);
         if self.hangs {
             std::future::pending::<()>().await;
         }

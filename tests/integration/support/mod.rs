@@ -7,6 +7,7 @@ pub mod faults;
 pub mod fixes;
 pub mod git;
 pub mod github_api;
+pub mod log;
 pub mod proxy;
 pub mod reference;
 pub mod runtime_api;

@@ -77,7 +77,9 @@ impl Forge for Under<dyn Forge> {
     }
 
     async fn repository(&self, name: &str) -> PortResult<Option<Repository>> {
-        self.around(Call::read("forge", "repository"), self.inner.repository(name)).await
+        let named = self.named.clone().filter(|repository| repository.name == name);
+        let found = async { if named.is_some() { Ok(named) } else { self.inner.repository(name).await } };
+        self.around(Call::read("forge", "repository"), found).await
     }
 
     async fn open_pull_requests(&self, repository: &Repository, prefix: &str) -> PortResult<Vec<PullRequest>> {

@@ -110,6 +110,10 @@ pub struct World {
     pub embedder: Arc<dyn Embedder>,
     pub model: Option<Arc<dyn Model>>,
     pub policy: Policy,
+    /// Who pushes, as the webhook names them.
+    pub pusher: String,
+    /// Whether workers look the repository up by its name at the forge, as they do in the cloud.
+    pub by_name: bool,
     pub shown: Arc<Mutex<Vec<Notice>>>,
     folder: TempDir,
     processes: AtomicUsize,
@@ -146,6 +150,8 @@ impl World {
             embedder,
             model,
             policy,
+            pusher: "ann".to_owned(),
+            by_name: false,
             shown,
             folder,
             processes,
@@ -177,8 +183,9 @@ impl World {
         let seen = Arc::clone(&self.shown);
         let show = Arc::new(move |notice: &Notice| seen.lock().unwrap().push(notice.clone()));
         let inbox: Arc<dyn Inbox> = Arc::new(self.store.inbox());
+        let named = self.by_name.then(|| self.repository());
         let ports = Ports {
-            forge: Under::new(Arc::clone(&self.forge), &fault),
+            forge: Arc::new(Under { inner: Arc::clone(&self.forge), fault: Arc::clone(&fault), named }),
             state: Under::new(Arc::clone(&self.state), &fault),
             team: self.team.clone().map(|team| Under::new(team, &fault) as Arc<dyn TeamKnowledge>),
             memory: Under::new(Arc::clone(&self.memory), &fault),
@@ -194,7 +201,11 @@ impl World {
         let name = format!("p{}", self.processes.fetch_add(1, Ordering::SeqCst));
         let healer = Healer::new(ports, detector(), self.policy.clone(), name);
         let inbox: Arc<dyn Inbox> = Under::new(inbox, &fault);
-        let repositories = Directory::of_clones([(self.repository(), vec![DEVELOP.to_owned()])]);
+        let branches = vec![DEVELOP.to_owned()];
+        let repositories = match self.by_name {
+            true => Directory::of_names([(self.repository().name, branches)]),
+            false => Directory::of_clones([(self.repository(), branches)]),
+        };
         Process { worker: Worker::new(healer, inbox, repositories) }
     }
 
@@ -216,7 +227,7 @@ impl World {
             after: push.after.clone(),
             delivery: format!("delivery-{number}"),
             body_sha: sha256_hex(&[push.after.as_str().as_bytes()]),
-            pusher: Some("ann".to_owned()),
+            pusher: Some(self.pusher.clone()),
         });
         let body = serde_json::to_string(&task).unwrap();
         self.store.inbox().enqueue(&body, None, Duration::ZERO).await.unwrap();

@@ -1,0 +1,207 @@
+//! Pushes, answers and chats of any size, and a memory that shows late what it was given.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use codehealer::model::{FixId, PastFix, RunState};
+use codehealer::ports::{Clock as _, FixMemory, FixQuery, PortResult, State};
+use codehealer::state::chain::{PushEvent, PushEventKind};
+use codehealer::state::run::record;
+use codehealer::state::{Item, Key, Page, Query, QueryOf, Transaction, Write, keys};
+
+use crate::support::clock::VirtualClock;
+use crate::support::faults::{Dying, Fault};
+use crate::support::slack::Chat;
+use crate::support::stores::{Storage, on_both_stores};
+use crate::support::world::{BAD, DEVELOP, Push, ScriptedModel, UNKNOWN, World};
+
+on_both_stores! {
+    two_megabytes_from_every_side_leave_small_items,
+    a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code,
+    a_memory_that_shows_its_entries_late_costs_no_second_question,
+}
+
+/// What an item may take in DynamoDB, bytes.
+const LIMIT: usize = 400 * 1024;
+const MEGABYTE: usize = 1024 * 1024;
+
+/// A store that weighs every item on its way in.
+struct Weighed {
+    inner: Arc<dyn State>,
+    heaviest: AtomicUsize,
+}
+
+#[async_trait]
+impl State for Weighed {
+    async fn get(&self, key: &Key) -> PortResult<Option<Item>> {
+        self.inner.get(key).await
+    }
+
+    async fn query(&self, query: &Query) -> PortResult<Page> {
+        self.inner.query(query).await
+    }
+
+    async fn commit(&self, transaction: &Transaction) -> PortResult<()> {
+        for write in &transaction.writes {
+            if let Write::Put { item, .. } = write {
+                self.heaviest.fetch_max(serde_json::to_string(item).unwrap().len(), Ordering::SeqCst);
+            }
+        }
+        self.inner.commit(transaction).await
+    }
+}
+
+fn weighed(world: &mut World) -> Arc<Weighed> {
+    let scale = Arc::new(Weighed { inner: Arc::clone(&world.state), heaviest: AtomicUsize::new(0) });
+    world.state = Arc::clone(&scale) as Arc<dyn State>;
+    scale
+}
+
+async fn two_megabytes_from_every_side_leave_small_items(at: Storage) {
+    let words = "a word ".repeat(2 * MEGABYTE / 7);
+    // Slack takes 40,000 characters a message.
+    let talk = "a word ".repeat(5_000);
+    let question = format!("py-format-arguments {talk}");
+    let answer = format!("```\n{talk}\n```");
+    let (_folder, team) = Chat { messages: &[("U1", &question), ("U2", &answer)], confirmed: true }.open();
+    let said = words.clone();
+    let model = ScriptedModel::answering(move |_| Ok(said.clone()));
+    let mut world = at.world().await.with_model(&model);
+    world.team = Some(team);
+    world.pusher = "ann ".repeat(50_000);
+    let scale = weighed(&mut world);
+    // Eight files of a quarter of a megabyte, with more findings than one run takes up.
+    let before = world.git.tip("develop");
+    let mut change = world.git.on("develop");
+    for number in 0..8 {
+        let place =
+            |n: usize| UNKNOWN.replace("tell", &format!("tell{number}_{n}")).replace("%s has", &format!("{n} %s has"));
+        let findings: String = (0..60).map(place).collect();
+        let filler = format!("# {}\n", "x".repeat(100)).repeat(2_400);
+        change = change.file(&format!("src/part{number}.py"), format!("{findings}{filler}"));
+    }
+    let after = change.file("src/config.py", BAD).commit(&words);
+    world.deliver(&Push { before, after }).await;
+    world.settle().await;
+    world.assert_ended().await;
+    assert_eq!(world.runs().await.len(), 9);
+    let heaviest = scale.heaviest.load(Ordering::SeqCst);
+    assert!(heaviest > LIMIT / 4, "something large was stored: {heaviest} bytes");
+    assert!(heaviest < LIMIT, "an item takes {heaviest} bytes");
+    assert!(world.runs().await.iter().all(|run| run.state != RunState::Failed));
+    for notice in world.shown.lock().unwrap().iter() {
+        assert!(notice.body.len() < 60_000, "a notice of {} bytes", notice.body.len());
+    }
+}
+
+async fn scanned(world: &World, push: &Push) -> (usize, Vec<String>) {
+    let pk = keys::push_partition(&world.repository().id, DEVELOP, &push.after);
+    let of = QueryOf::Partition { pk, prefix: keys::PUSH_EVENTS.to_owned() };
+    let items = codehealer::healer::trail::all(&*world.state, of).await.unwrap();
+    let events = items.iter().map(|item| record::<PushEvent>(item).unwrap());
+    let mut found = events.filter_map(|event| match event.kind {
+        PushEventKind::Scanned { files, skipped, .. } => Some((files, skipped)),
+        _ => None,
+    });
+    found.next().expect("it was scanned")
+}
+
+async fn a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code(at: Storage) {
+    let mut world = at.world().await;
+    let scale = weighed(&mut world);
+    let before = world.git.tip("develop");
+    let mut change = world.git.on("develop");
+    // Ten megabytes in one file of code, ten of something else, and five in many files.
+    change = change.file("src/huge.py", format!("{BAD}{}", "x = 1\n".repeat(10 * MEGABYTE / 6)));
+    change = change.file("data/blob.bin", vec![0_u8; 10 * MEGABYTE]);
+    for number in 0..320 {
+        change = change.file(&format!("docs/{number}.txt"), "some words\n".repeat(1_500));
+    }
+    let after = change.file("src/config.py", BAD).commit("everything");
+    let push = Push { before, after };
+    world.deliver(&push).await;
+    world.settle().await;
+    world.assert_ended().await;
+    let [run] = world.runs().await.try_into().unwrap();
+    assert_eq!((run.state, run.summary.path.as_str()), (RunState::Done, "src/config.py"));
+    let (files, skipped) = scanned(&world, &push).await;
+    assert!(files > 300, "{files} files");
+    assert!(skipped.iter().any(|line| line.starts_with("src/huge.py: ")), "it says what it left out: {skipped:?}");
+    assert!(scale.heaviest.load(Ordering::SeqCst) < LIMIT);
+}
+
+/// A memory whose search finds what is new only half a minute later. By its id everything is found at once.
+struct Late {
+    inner: Arc<dyn FixMemory>,
+    clock: Arc<VirtualClock>,
+    written: std::sync::Mutex<std::collections::BTreeMap<FixId, u64>>,
+}
+
+impl Late {
+    fn note(&self, id: &FixId) {
+        self.written.lock().unwrap().entry(id.clone()).or_insert(self.clock.now());
+    }
+
+    fn shows(&self, id: &FixId) -> bool {
+        self.written.lock().unwrap().get(id).is_none_or(|at| self.clock.now() >= at + 30_000)
+    }
+}
+
+#[async_trait]
+impl FixMemory for Late {
+    async fn nearest(&self, query: &FixQuery) -> PortResult<Vec<(PastFix, f64)>> {
+        let mut found = self.inner.nearest(query).await?;
+        found.retain(|(fix, _)| self.shows(&fix.id));
+        Ok(found)
+    }
+
+    async fn get(&self, id: &FixId) -> PortResult<Option<PastFix>> {
+        self.inner.get(id).await
+    }
+
+    async fn remember(&self, fix: &PastFix) -> PortResult<()> {
+        self.note(&fix.id);
+        self.inner.remember(fix).await
+    }
+
+    async fn remember_new(&self, fix: &PastFix) -> PortResult<bool> {
+        self.note(&fix.id);
+        self.inner.remember_new(fix).await
+    }
+
+    async fn forget(&self, id: &FixId) -> PortResult<bool> {
+        self.inner.forget(id).await
+    }
+
+    async fn list(&self, after: Option<&FixId>, limit: usize) -> PortResult<Vec<PastFix>> {
+        self.inner.list(after, limit).await
+    }
+}
+
+async fn a_memory_that_shows_its_entries_late_costs_no_second_question(at: Storage) {
+    // Killed after the model answered, at every effect that is left.
+    for effects in 6..18 {
+        let model = ScriptedModel::rewriting("%s has %s", "%s has", "80");
+        let mut world = at.world().await.with_model(&model);
+        let (inner, clock) = (Arc::clone(&world.memory), world.clock.clone());
+        world.memory = Arc::new(Late { inner, clock, written: std::sync::Mutex::default() });
+        let push = world.pushed("src/tell.py", UNKNOWN).await;
+        let _ = world.process_under(Dying::after(effects) as Arc<dyn Fault>).drain().await;
+        world.deliver(&push).await;
+        world.settle().await;
+        world.deliver(&push).await;
+        world.settle().await;
+        world.assert_ok().await;
+        // One that died between the answer and its record could not know it.
+        assert!(model.asked() <= 2, "{effects}: asked {} times", model.asked());
+        let asked = model.asked();
+        for _ in 0..3 {
+            world.deliver(&push).await;
+            world.process().worker.reconcile().await.unwrap();
+            world.process().drain().await.unwrap();
+        }
+        assert_eq!(model.asked(), asked, "{effects}: what was healed is not asked about again");
+        assert_eq!(world.memories().await.len(), 1);
+    }
+}
