@@ -1,12 +1,14 @@
 //! In-process benchmarks (`cargo bench`): the look-up of past fixes among 100,000 (in SQLite and in OpenSearch), and what one signed delivery costs.
 //! Whole commands are measured against their peers by `scripts/bench.py`; `make bench` runs both.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![recursion_limit = "256"]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "in_process/memory.rs"]
 mod memory;
-#[path = "../tests/integration/support/servers.rs"]
-#[allow(dead_code, clippy::expect_used, clippy::panic)]
-mod servers;
+// The servers of the tests; most of their support is not needed here.
+#[allow(dead_code, unused_imports, unused_macros)]
+#[path = "../tests/integration/support/mod.rs"]
+mod support;
 
 use std::time::{Duration, Instant};
 

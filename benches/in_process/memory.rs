@@ -18,7 +18,8 @@ use codehealer::ports::{FixMemory, FixQuery};
 use codehealer::recall::embedding::{DIMENSIONS, EMBEDDER, cosine, embed};
 use rayon::prelude::*;
 
-use super::{Numbers, report, servers};
+use super::{Numbers, report};
+use crate::support::servers;
 
 const FIXES: usize = 100_000;
 /// Fixes are spread over this many rules, unevenly, as in a real memory; the largest rule holds a fifth of them.

@@ -63,7 +63,7 @@ fn odd_history(world: &OnGitHub) -> (CommitId, CommitId) {
         .file("edited.py", "e = 2 # \"quoted\\\" \u{1F600}\n")
         .remove("gone.py")
         .remove("old/name.py")
-        .file("new/name.py", &long.replace("line_3 = 3", "line_3 = 33"))
+        .file("new/name.py", long.replace("line_3 = 3", "line_3 = 33"))
         .executable("deep/er/still/x.py", "x = 2\r\n")
         .file("was_link.py", "l = 1\n")
         .symlink("was_file.py", "a.py")

@@ -112,7 +112,7 @@ async fn every_event_that_is_altered_is_named(at: Storage) {
                     let mut fields = Value::Object(std::mem::take(&mut item.fields));
                     let leaf = fields.pointer_mut(place).unwrap();
                     *leaf = bent(leaf);
-                    let Value::Object(fields) = fields else { unreachable!() };
+                    let Value::Object(fields) = fields else { panic!("it is an object") };
                     item.fields = fields;
                 })
                 .await;
@@ -180,7 +180,7 @@ async fn a_head_that_is_altered_or_removed_is_named(at: Storage) {
             .tamper(&key, |item| {
                 let mut fields = Value::Object(std::mem::take(&mut item.fields));
                 *fields.pointer_mut(place).expect(place) = value.clone();
-                let Value::Object(fields) = fields else { unreachable!() };
+                let Value::Object(fields) = fields else { panic!("it is an object") };
                 item.fields = fields;
             })
             .await;

@@ -222,19 +222,19 @@ fn moved(world: &World, request: &Request, name: &str, method: &str, call: &Call
 }
 
 impl World {
-    /// Adds the headers that every answer has.
+    /// Our time as headers write it.
     fn http_date(&self) -> String {
-        let now = chrono::DateTime::from_timestamp(i64::try_from(self.seconds()).unwrap(), 0).unwrap();
+        let now = DateTime::from_timestamp(i64::try_from(self.seconds()).unwrap(), 0).unwrap();
         now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
+    /// Adds the headers that every answer has.
     pub(super) fn dress(&mut self, answer: &mut Answer) {
         self.remaining = self.remaining.saturating_sub(1);
         let given: Vec<&str> = answer.headers.iter().map(|(name, _)| *name).collect();
         let reset = self.seconds() / 3600 * 3600 + 3600;
-        let now = DateTime::from_timestamp(i64::try_from(self.seconds()).unwrap(), 0).unwrap();
         let all = [
-            ("date", now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()),
+            ("date", self.http_date()),
             ("x-ratelimit-limit", "5000".to_owned()),
             ("x-ratelimit-remaining", self.remaining.to_string()),
             ("x-ratelimit-used", (5000 - self.remaining).to_string()),
