@@ -94,11 +94,16 @@ async fn an_index_that_is_taken_away_is_made_again_as_it_should_be() {
     assert!(!memory.forget(&FixId("a".into())).await.unwrap());
     assert_eq!(raw("GET", &index, None).await.0, 404, "a read or a deletion makes no index");
 
+    // Seen to be there and then taken away, with no read in between: a write would make an index that cannot search.
     memory.remember(&fix("b", 0.0)).await.unwrap();
-    assert!(memory.check().await.unwrap().index.is_some());
+    assert_eq!(memory.nearest(&query(5)).await.unwrap().len(), 1);
     raw("DELETE", &index, None).await;
-    // Without asking in between: storing would make an index that cannot search.
-    assert!(memory.remember_new(&fix("c", 0.0)).await.unwrap());
+    assert!(!memory.forget(&FixId("b".into())).await.unwrap());
+    assert_eq!(raw("GET", &index, None).await.0, 404, "a deletion makes no index");
+    memory.remember(&fix("c", 0.0)).await.unwrap();
+    assert_eq!(memory.nearest(&query(5)).await.unwrap().len(), 1);
+    raw("DELETE", &index, None).await;
+    assert!(memory.remember_new(&fix("d", 0.0)).await.unwrap());
     assert!(memory.check().await.unwrap().index.is_some());
 }
 
