@@ -104,6 +104,9 @@ impl Embedder for SageMakerEmbedder {
 
 /// The whole lines of a span, as many as are embedded, without secrets: nothing else leaves for the endpoint.
 fn embedded(source: &str, span: Span) -> String {
+    if span.start > source.len() {
+        return String::new();
+    }
     let mut text = redact_part(source, lines_of(source, span));
     let end = (0..=EMBEDDED_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text.truncate(end);
