@@ -13,7 +13,7 @@ use super::changes::{ComparedFile, Delta, Range, delta};
 use super::failure::{Asked, Failure};
 use super::objects::{Entry, Kind, ObjectId, object_id};
 use super::wire::Call;
-use crate::model::{CommitId, RepoPath, Repository};
+use crate::model::{CommitId, REPOSITORY_CONFIG, RepoPath, Repository};
 use crate::ports::ErrorKind;
 
 /// Files of one request; more are read from the trees.
@@ -156,10 +156,12 @@ impl GitHubForge {
     }
 }
 
-/// All names, old and new, in order: what was renamed is gone at the one end and new at the other.
+/// All names, old and new, in order: what was renamed is gone at the one end and new at the other. The repository's own
+/// configuration is always read next, so it comes along; where it did not change it is no difference.
 fn places(files: &[ComparedFile]) -> Vec<Place<'_>> {
     let old = files.iter().filter_map(|file| file.previous_filename.as_deref());
-    let names: BTreeSet<&str> = files.iter().map(|file| file.filename.as_str()).chain(old).collect();
+    let names = files.iter().map(|file| file.filename.as_str()).chain(old).chain([REPOSITORY_CONFIG]);
+    let names: BTreeSet<&str> = names.collect();
     names.into_iter().enumerate().map(|(at, path)| Place { field: format!("f{at}"), path }).collect()
 }
 

@@ -8,10 +8,7 @@ use serde::Deserialize;
 
 use super::{BreakerPolicy, Caps, HealError, Healer};
 use crate::fix::verify::Limits;
-use crate::model::{CommitId, Confidence, RepoPath, Repository, Thresholds};
-
-/// Where a repository keeps its own configuration.
-const REPOSITORY_CONFIG: &str = ".codehealer.toml";
+use crate::model::{CommitId, Confidence, REPOSITORY_CONFIG, RepoPath, Repository, Thresholds};
 
 /// What the operator allows. A repository's own configuration can only tighten it.
 #[derive(Debug, Clone)]

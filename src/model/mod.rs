@@ -27,7 +27,7 @@ pub use finding::{Finding, Fingerprint, Position, Span};
 pub use fix::{Candidate, Check, Edit, Evidence, Rejection, RejectionKind, Source, Verdict};
 pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};
 pub use pattern::{EditPattern, Level, PatternNode, Rewrite, TemplatePart};
-pub use repo::{BlobId, Change, CommitId, PathError, RepoPath, Repository, RepositoryId};
+pub use repo::{BlobId, Change, CommitId, PathError, REPOSITORY_CONFIG, RepoPath, Repository, RepositoryId};
 pub use rule::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
 pub use task::{CommandTask, PushTask, Task};
 pub use team::{Message, MessageAuthor, Thread};

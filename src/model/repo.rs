@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{InvalidValue, is_deceptive};
 
+/// Where a repository keeps its own configuration.
+pub const REPOSITORY_CONFIG: &str = ".codehealer.toml";
+
 /// The forge's own number of a repository; locally one that the store keeps.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RepositoryId(pub String);

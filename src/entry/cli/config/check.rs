@@ -12,11 +12,9 @@ use crate::entry::cli::{Exit, Format, Session, Sources, usage};
 use crate::healer::RepositoryConfig;
 use crate::local::git::open::open;
 use crate::local::git::range;
+use crate::model::REPOSITORY_CONFIG;
 use crate::report::line::Line;
 use crate::wiring::{self, Backends, Mode};
-
-/// Where a repository keeps its own configuration.
-const REPOSITORY_FILE: &str = ".codehealer.toml";
 
 #[derive(Args)]
 pub struct CheckArgs {
@@ -152,7 +150,7 @@ fn repositories(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn own_file(config: &Config, folder: &Path, problems: &mut Vec<Problem>) -> Result<()> {
-    let path = folder.join(REPOSITORY_FILE);
+    let path = folder.join(REPOSITORY_CONFIG);
     let text = std::fs::read_to_string(&path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
     let key = path.display().to_string();
     if let Err(error) = toml::from_str::<RepositoryConfig>(&text) {
