@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::play::play;
-use super::seeds::play_all;
+use super::seeds::{OPEN, play_all};
 use super::stage::Removed;
 
 /// Schedules that are tried at most.
@@ -15,10 +15,12 @@ const SCHEDULES: u64 = 400;
 fn caught(removed: Removed) -> String {
     let wrong: Mutex<BTreeMap<u64, String>> = Mutex::default();
     play_all(0..SCHEDULES, removed, |seed, outcome| {
-        if let Some(violation) = outcome.violations.first() {
+        // Those that go wrong anyway tell nothing of a safeguard.
+        let first = outcome.violations.first().filter(|_| !OPEN.contains(&seed));
+        if let Some(violation) = first {
             wrong.lock().unwrap().insert(seed, violation.clone());
         }
-        outcome.violations.is_empty()
+        first.is_none()
     });
     let wrong = wrong.into_inner().unwrap();
     let (seed, violation) = wrong.first_key_value().unwrap_or_else(|| panic!("{removed:?} is missed by nobody"));
