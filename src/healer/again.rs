@@ -18,6 +18,9 @@ use crate::ports::{ErrorKind, PortError};
 use crate::state::run::{self, FindingStatus, RunHead, Summary};
 use crate::state::{Condition, Item, QueryOf, Transaction, Write, keys};
 
+/// New files that are looked through for findings whose own file is gone.
+const NEW_FILES: usize = 50;
+
 /// What became of findings that were looked for again.
 enum Again {
     /// They stand, and this run takes them up.
@@ -107,7 +110,7 @@ impl Healer {
         // Read after the head: what comes back once the scan stands here is part of a later range.
         let position = self.position(repository, &summary.reference).await?;
         let nothing = Again::Nothing { for_good: position.is_none_or(|position| position == head) };
-        let Some(file) = self.where_it_is(summary, commit, &head).await? else { return Ok(nothing) };
+        let Some(file) = self.where_it_is(summary, (commit, &head), fingerprints).await? else { return Ok(nothing) };
         let findings = self.standing(summary, (&file.path, &file.bytes), fingerprints);
         if findings.is_empty() {
             return Ok(nothing);
@@ -129,8 +132,8 @@ impl Healer {
     async fn where_it_is(
         &self,
         summary: &Summary,
-        commit: &CommitId,
-        head: &CommitId,
+        (commit, head): (&CommitId, &CommitId),
+        fingerprints: &BTreeSet<Fingerprint>,
     ) -> Result<Option<Found>, HealError> {
         let (forge, repository) = (&self.ports.forge, &summary.repository);
         if let Some(file) = forge.read(repository, head, &summary.path).await? {
@@ -141,15 +144,21 @@ impl Healer {
             Err(PortError { kind: ErrorKind::Missing, .. }) => return Ok(None),
             other => other?,
         };
-        let moved = changes.files.into_iter().find(|change| change.base_path.as_ref() == Some(&summary.path));
-        let Some(moved) = moved else { return Ok(None) };
-        if self.policy.ignored()?.is_match(moved.path.as_str())
-            || self.detector.refuses(&moved.path, moved.size).is_some()
-        {
-            return Ok(None);
+        // Where a force push came in between it is a new file, which is known by what is in it.
+        let (moved, other): (Vec<_>, Vec<_>) =
+            changes.files.into_iter().partition(|change| change.base_path.as_ref() == Some(&summary.path));
+        let new = other.into_iter().filter(|change| change.base_path.is_none()).take(NEW_FILES);
+        let ignored = self.policy.ignored()?;
+        for change in moved.into_iter().chain(new) {
+            if ignored.is_match(change.path.as_str()) || self.detector.refuses(&change.path, change.size).is_some() {
+                continue;
+            }
+            let bytes = forge.read_blob(repository, &change.blob).await?;
+            if !self.standing(summary, (&change.path, &bytes), fingerprints).is_empty() {
+                return Ok(Some(Found { path: change.path, blob: change.blob, bytes }));
+            }
         }
-        let bytes = forge.read_blob(repository, &moved.blob).await?;
-        Ok(Some(Found { path: moved.path, blob: moved.blob, bytes }))
+        Ok(None)
     }
 
     /// Those of the findings that stand in a text, under the path where it is now.

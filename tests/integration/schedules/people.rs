@@ -60,6 +60,8 @@ pub struct People {
     pub tips: BTreeMap<String, CommitId>,
     /// Branches that they deleted or merged.
     pub ended: BTreeSet<String>,
+    /// Those that they deleted before there was a pull request: nothing shows that they ever were.
+    pub unproposed: BTreeSet<String>,
     /// Where files were and went to.
     pub moved: Vec<(String, String)>,
     versions: usize,
@@ -114,6 +116,10 @@ impl People {
                 let branch = branch?;
                 stage.git.delete_branch(&branch);
                 self.ended.insert(branch.clone());
+                self.tips.remove(&branch);
+                if !stage.ledger.lock().unwrap().pull_requests.contains(&branch) {
+                    self.unproposed.insert(branch.clone());
+                }
                 Some((format!("closes {branch}"), None))
             }
             Act::Commits => {
