@@ -115,11 +115,14 @@ class Function:
             "PATH": os.environ["PATH"], "AWS_LAMBDA_RUNTIME_API": self.api.address, "AWS_LAMBDA_FUNCTION_NAME": "bench",
             "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256", **environment,
         }
+        # A pipe that nobody reads would stop it.
+        self.log = tempfile.TemporaryFile()
         begun = time.perf_counter()
-        self.process = subprocess.Popen([program], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen([program], env=variables, stdout=subprocess.DEVNULL, stderr=self.log)
         if not self.api.ready.wait(60) or self.api.failed:
             self.process.kill()
-            sys.exit(f"{program} does not start: {self.api.failed or self.process.stderr.read()[-800:]}")
+            self.log.seek(0)
+            sys.exit(f"{program} does not start: {self.api.failed or self.log.read()[-800:]}")
         self.started = time.perf_counter() - begun
         # It waits for its first event: this is what Lambda would bill.
         self.resident = self.memory("VmRSS")
@@ -133,7 +136,8 @@ class Function:
 
     def __exit__(self, *_):
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self.log.close()
         self.api.close()
 
 
@@ -193,6 +197,7 @@ webhook_secrets = ['{secret}']
 token = 'env:GITHUB_TOKEN'
 [aws]
 endpoint = '{moto.url}'
+table = 'codehealer'
 queue = '{moto.url}/123456789012/tasks'
 dead_letter_queue = '{moto.url}/123456789012/dead'
 [[repository]]
@@ -204,7 +209,7 @@ name = 'acme/shop'
 def worker_environment(moto):
     return {**receiver_environment(moto, "env:HOOK"), "CODEHEALER_ROLE": "worker",
             "CODEHEALER_CONFIG_TEXT": receiver_environment(moto, "env:HOOK")["CODEHEALER_CONFIG_TEXT"].replace(
-                "[aws]\n", "[opensearch]\nurl = 'http://127.0.0.1:9'\nauth = 'none'\n[aws]\ntable = 'codehealer'\n")}
+                "[aws]\n", "[opensearch]\nurl = 'http://127.0.0.1:9'\nauth = 'none'\n[aws]\n")}
 
 
 def starts(ours, minimal, moto):
