@@ -162,6 +162,14 @@ pub struct RepositoryFile {
     pub private: Option<bool>,
 }
 
+impl RepositoryFile {
+    /// Branches that are healed, the default filled in.
+    #[must_use]
+    pub fn branches(&self) -> Vec<String> {
+        if self.branches.is_empty() { vec!["develop".to_owned()] } else { self.branches.clone() }
+    }
+}
+
 /// What the environment says; empty variables count as unset.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {

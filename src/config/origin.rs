@@ -122,9 +122,8 @@ impl Settings {
             if let Some(path) = &repository.path {
                 self.add(key("path"), path.display().to_string(), "file");
             }
-            let branches = !repository.branches.is_empty();
-            let named = if branches { repository.branches.clone() } else { vec!["develop".to_owned()] };
-            self.add(key("branches"), named, origin(None, None, branches));
+            let given = !repository.branches.is_empty();
+            self.add(key("branches"), repository.branches(), origin(None, None, given));
             self.add(
                 key("private"),
                 repository.private.unwrap_or(true),

@@ -23,8 +23,7 @@ use crate::local::slack_export::{ExportOptions, SlackExport};
 use crate::local::store::Store;
 use crate::opensearch::{Auth as OpenSearchLogin, AwsIdentity, IdentitySource, OpenSearchMemory, OpenSearchOptions};
 use crate::ports::{
-    Aside, Clock, Credential, Embedder, ErrorKind, FixMemory, Inbox, Model, Notifier, PortError, PortResult, State,
-    TeamKnowledge,
+    Aside, Clock, Credential, Embedder, FixMemory, Inbox, Model, Notifier, PortResult, State, TeamKnowledge,
 };
 use crate::recall::embedding::DIMENSIONS;
 use crate::slack::{ConnectionOptions, NoticeOptions, SlackApi, SlackNotifier, SlackTeam, TeamOptions};
@@ -150,15 +149,8 @@ impl<'c> Backends<'c> {
         Arc::new(move || {
             let aws = aws.clone();
             Box::pin(async move {
-                let config = aws.config("memory").await?;
-                match (config.credentials_provider(), config.region()) {
-                    (Some(credentials), Some(region)) => {
-                        Ok(AwsIdentity { credentials, region: region.as_ref().to_owned() })
-                    }
-                    _ => {
-                        Err(PortError::new("memory", "sign requests: there are no AWS credentials", ErrorKind::Denied))
-                    }
-                }
+                let (credentials, region) = aws.identity("fix memory").await?;
+                Ok(AwsIdentity { credentials, region })
             })
         })
     }

@@ -76,7 +76,5 @@ fn enter(list: &mut WatchList, entry: &RepositoryFile, watched: Watched) -> Resu
 
 /// Full names of the branches that are healed.
 fn references(entry: &RepositoryFile) -> Vec<String> {
-    let default = ["develop".to_owned()];
-    let names = if entry.branches.is_empty() { &default[..] } else { &entry.branches };
-    names.iter().map(|name| format!("refs/heads/{name}")).collect()
+    entry.branches().iter().map(|name| format!("refs/heads/{name}")).collect()
 }

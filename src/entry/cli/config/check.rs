@@ -138,10 +138,8 @@ fn repositories(config: &Config, problems: &mut Vec<Problem>) {
                 continue;
             }
         };
-        let default = ["develop".to_owned()];
-        let branches = if repository.branches.is_empty() { &default[..] } else { &repository.branches };
-        for branch in branches {
-            if range::branch(&local, branch).is_none() {
+        for branch in repository.branches() {
+            if range::branch(&local, &branch).is_none() {
                 let problem = format!("there is no branch {branch} in {}; fetch it or name another", path.display());
                 add(problems, key.clone(), problem);
             }
