@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codehealer::github::{Auth, GitHubForge, GitHubOptions};
-use codehealer::healer::{Caps, Directory, Healer, Policy, Ports, Worker};
+use codehealer::healer::{Caps, Directory, FRESH_HEAD, Healer, Policy, Ports, Worker};
 use codehealer::local::clock::SystemClock;
 use codehealer::local::embedder::StructuralEmbedder;
 use codehealer::local::notifier::FileNotifier;
@@ -67,7 +67,8 @@ async fn run() {
         clock: Arc::new(SystemClock),
     };
     let caps = Caps { per_hour: 1_000, open: 1_000, ..Caps::default() };
-    let policy = Policy { caps: Some(caps), labels: vec!["codehealer".to_owned()], ..Policy::default() };
+    let policy =
+        Policy { caps: Some(caps), fresh_head: FRESH_HEAD, labels: vec!["codehealer".to_owned()], ..Policy::default() };
     let inbox = Arc::new(store.inbox());
     let directory = Directory::of_names([(NAME.to_owned(), vec![DEVELOP.to_owned()])]);
     let worker = Worker::new(Healer::new(ports, detector(), policy, "bench".to_owned()), inbox.clone(), directory);

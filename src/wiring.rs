@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::config::Config;
 use crate::detect::{Detector, Limits, RuleSet};
-use crate::healer::{Healer, Policy, Ports, Worker};
+use crate::healer::{FRESH_HEAD, Healer, Policy, Ports, Worker};
 use crate::local::clock::SystemClock;
 use crate::local::git::LocalForge;
 use crate::local::git::open::LocalRepository;
@@ -148,8 +148,10 @@ pub fn wire(config: &Config, clones: &[Clone], mode: Mode, show: Show) -> Result
 pub fn deploy(config: &Config, show: Show) -> Result<Deployment> {
     let backends = Backends::new(config, Mode::Record);
     let Watch { list, directory, clones } = Watch::of(config)?;
+    let mut policy = policy(config);
     let (forge, external): (Arc<dyn Forge>, _) = match backends.github()? {
         Some(github) => {
+            policy.fresh_head = FRESH_HEAD;
             if config.verify.is_some() {
                 tracing::warn!("[verify] works on clones only; findings of other scanners are not re-checked");
             }
@@ -163,7 +165,7 @@ pub fn deploy(config: &Config, show: Show) -> Result<Deployment> {
     let ports = ports(&backends, forge, external, show)?;
     let state = Arc::clone(&ports.state);
     let inbox = backends.inbox()?;
-    let healer = Healer::new(ports, detector(config)?, policy(config), worker_name());
+    let healer = Healer::new(ports, detector(config)?, policy, worker_name());
     Ok(Deployment { watched: list, worker: Worker::new(healer, Arc::clone(&inbox), directory), state, inbox })
 }
 

@@ -31,6 +31,8 @@ pub fn after(state: Option<RunState>, event: &EventKind) -> Result<RunState, Ill
         (S::Deferred, E::Redriven { .. }) => S::Detected,
         (S::Decided, E::BranchRefused { .. }) => S::Decided,
         (S::Decided, E::Branched { .. }) => S::Branched,
+        // A worker that had lost the run made it late, or had made it and nobody heard: it is known, and changes nothing.
+        (S::Failed | S::Superseded, E::Branched { adopted: true, .. }) => state,
         (S::Branched, E::Proposed { .. }) => S::Proposed,
         (S::Decided | S::Proposed, E::Notifying) => S::Notifying,
         (S::Notifying, E::Notified { .. }) => S::Notified,
@@ -61,6 +63,17 @@ mod tests {
         let ignored = Feedback::Ignored { by: "ann".to_owned(), reason: "generated".to_owned() };
         assert_eq!(after(Some(RunState::Failed), &EventKind::Feedback(ignored)), Ok(RunState::Failed));
         assert!(after(Some(RunState::Failed), &EventKind::Feedback(Feedback::Closed)).is_err());
+    }
+
+    #[test]
+    fn a_branch_that_comes_late_is_known_and_wakes_nothing() {
+        let commit = crate::model::CommitId::new("a".repeat(40)).unwrap();
+        let late = |adopted| EventKind::Branched { branch: "codehealer/x".to_owned(), commit: commit.clone(), adopted };
+        for state in [RunState::Failed, RunState::Superseded] {
+            assert_eq!(after(Some(state), &late(true)), Ok(state));
+            assert!(after(Some(state), &late(false)).is_err());
+        }
+        assert!(after(Some(RunState::Done), &late(true)).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::heal::{error_chain, replay};
 use super::lease::Leased;
-use super::{HealError, Healer};
+use super::{HealError, Healer, trail};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::fix::edit;
@@ -57,7 +57,9 @@ impl Healer {
     /// Why the decision no longer fits: the file's content at the branch head is not the one that was judged.
     async fn moved_on(&self, leased: &Leased, walk: &Walk<'_>) -> Result<Option<String>, HealError> {
         let summary = &leased.head.summary;
-        if !walk.reference.starts_with("refs/") {
+        // The branch was read before its findings were recorded.
+        let age = self.ports.clock.now().saturating_sub(walk.detected_at);
+        if !walk.reference.starts_with("refs/") || age < trail::millis(self.policy.fresh_head) {
             return Ok(None);
         }
         let Some(head) = self.ports.forge.head(&summary.repository, walk.reference).await? else {

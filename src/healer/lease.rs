@@ -13,8 +13,8 @@ use crate::state::{Item, Transaction, Write, chain, limits, run};
 
 use super::{HealError, Healer, trail};
 
-/// Writes that a transaction holds beside the head and the case's record.
-const BESIDE: usize = limits::WRITES - 2;
+/// Writes that a transaction holds beside the head, the case's record and the watch for a branch that comes late.
+const BESIDE: usize = limits::WRITES - 3;
 
 /// A run that this worker owns until its lease ends.
 pub(super) struct Leased {
@@ -166,6 +166,7 @@ impl Healer {
             let current = CaseHead { generation: leased.head.generation, outcome };
             further.push(Write::Put { item: run::case_item(&leased.head.case, &current), when: Vec::new() });
         }
+        further.extend(self.watch_for_stray(leased));
         let transaction = run::step(&leased.stored, &leased.head, leased.staged.clone(), further);
         self.commit_ours(leased, &transaction).await?;
         leased.stored = leased.head.clone();

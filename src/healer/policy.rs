@@ -21,6 +21,8 @@ pub struct Policy {
     pub max_attempts: u32,
     /// A deferred run is looked at again after this.
     pub defer: Duration,
+    /// A decision this soon after its branch was read is delivered without reading the branch again; zero reads it always.
+    pub fresh_head: Duration,
     /// One model call may take this long.
     pub model_timeout: Duration,
     /// Bounds on what people get to see of us; `None` on a laptop, where nobody else is bothered.
@@ -44,6 +46,7 @@ impl Default for Policy {
             lease: Duration::from_secs(20),
             max_attempts: 5,
             defer: Duration::from_secs(15 * 60),
+            fresh_head: Duration::ZERO,
             model_timeout: Duration::from_secs(60),
             caps: None,
             breaker: BreakerPolicy::default(),
@@ -54,6 +57,10 @@ impl Default for Policy {
         }
     }
 }
+
+/// [`Policy::fresh_head`] on a forge across the network, where each question takes time and counts against a limit. A push that comes
+/// within this time is as one that comes right after the branch was read.
+pub const FRESH_HEAD: Duration = Duration::from_secs(5);
 
 /// Why a repository's configuration is refused.
 #[derive(Debug, thiserror::Error)]

@@ -496,6 +496,7 @@ impl Worker {
     /// Takes in what people did, and opens runs for findings that waited for it.
     async fn follow_up(&self, repository: &Repository) -> Result<(), HealError> {
         self.healer.follow_up(repository).await?;
+        self.healer.record_strays(repository).await?;
         let opened = self.healer.open_waiting(repository).await?;
         Ok(self.enqueue(&opened).await?)
     }

@@ -92,6 +92,18 @@ pub fn waiting(repository: &RepositoryId, case: &CaseId) -> Key {
     key(waiting_partition(repository), case.as_str())
 }
 
+/// Partition of the ended runs of a repository whose branch may still appear.
+#[must_use]
+pub fn stray_partition(repository: &RepositoryId) -> String {
+    format!("REPO#{repository}#STRAY")
+}
+
+/// One such run.
+#[must_use]
+pub fn stray(repository: &RepositoryId, case: &CaseId, of: Generation) -> Key {
+    key(stray_partition(repository), format!("{case}#{:06}", of.0))
+}
+
 /// How far a branch was scanned.
 #[must_use]
 pub fn position(repository: &RepositoryId, reference: &str) -> Key {

@@ -1,13 +1,14 @@
 //! What people do with our branches and pull requests, and what becomes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use codehealer::healer::ScanRequest;
+use codehealer::healer::{FRESH_HEAD, ScanRequest};
 use codehealer::model::{CaseOutcome, EventKind, Feedback, Provenance, RunState};
 use codehealer::ports::PullRequestState;
 use codehealer::state::run::RunHead;
 
-use crate::support::faults::{Dying, Fault};
+use crate::support::faults::{Counting, Dying, Fault};
 use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, DEVELOP, GOOD, World};
 
@@ -20,6 +21,7 @@ on_both_stores! {
     our_branch_without_a_pull_request_gets_one,
     a_branch_of_that_name_with_other_content_is_left_alone,
     a_file_that_changed_before_delivery_is_judged_anew_once,
+    a_branch_that_was_read_just_now_is_not_read_again_and_later_it_is,
     a_file_that_was_healed_before_delivery_asks_for_nothing,
     what_is_found_while_people_look_waits_and_is_healed_afterwards,
 }
@@ -191,6 +193,24 @@ async fn a_file_that_changed_before_delivery_is_judged_anew_once(at: Storage) {
     assert_eq!(states, [(1, RunState::Superseded), (2, RunState::Done)]);
     assert_eq!((world.branches().len(), world.pull_requests(), world.notices()), (1, 1, 1));
     world.assert_ended().await;
+}
+
+/// Across a network the branch is not read again for a decision that comes within seconds.
+async fn a_branch_that_was_read_just_now_is_not_read_again_and_later_it_is(at: Storage) {
+    for (wait, looks) in [(Duration::from_millis(4_900), 0), (FRESH_HEAD, 1)] {
+        let mut world = at.world().await;
+        world.policy.fresh_head = FRESH_HEAD;
+        world.pushed(FILE, BAD).await;
+        world.process().worker.work(1).await.unwrap();
+        // The file is healed: what is made of the decision tells whether anybody looked.
+        world.push(FILE, GOOD);
+        world.clock.advance(wait);
+        let counting = Counting::new();
+        world.process_under(counting.clone() as Arc<dyn Fault>).drain().await.unwrap();
+        let read = counting.verbs("forge").iter().filter(|verb| **verb == "head").count();
+        assert_eq!(world.branches().len(), 1 - looks, "after {wait:?}");
+        assert_eq!(read > 0, looks > 0, "after {wait:?}: {:?}", counting.verbs("forge"));
+    }
 }
 
 async fn a_file_that_was_healed_before_delivery_asks_for_nothing(at: Storage) {

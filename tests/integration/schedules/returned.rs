@@ -1,16 +1,19 @@
 //! What goes and comes back, or moves away, between two looks at a branch: a scan that compares two commits does not see it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use codehealer::healer::Caps;
-use codehealer::model::{CaseOutcome, EventKind, Feedback, RunState, Task};
+use codehealer::model::{AuditEvent, CaseOutcome, CommitId, EventKind, Feedback, RunState, Task};
 use codehealer::ports::{Inbox, PortResult};
 use codehealer::state::run::RunHead;
 
+use crate::support::clock::VirtualClock;
 use crate::support::faults::{Call, Dying, Fault};
+use crate::support::git::oid;
 use crate::support::world::{BAD, GOOD, Process, Push, World};
 
 const FILE: &str = "src/config.py";
@@ -238,4 +241,56 @@ async fn a_run_that_a_rival_ended_meanwhile_is_not_told_of_as_put_off() {
         }
     }
     assert!(ended_first > 0, "the rival never was first");
+}
+
+/// A worker sleeps through its lease just before it makes a branch, while the file is mended and another worker ends the run.
+struct Sleeper {
+    rival: Process,
+    clock: Arc<VirtualClock>,
+    git_dir: PathBuf,
+    mended: CommitId,
+    slept: AtomicUsize,
+}
+
+#[async_trait]
+impl Fault for Sleeper {
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        if call.is("forge", "ensure_branch") && self.slept.fetch_add(1, Ordering::SeqCst) == 0 {
+            let repo = git2::Repository::open(&self.git_dir).unwrap();
+            repo.reference("refs/heads/develop", oid(&self.mended), true, "mended").unwrap();
+            self.clock.advance(Duration::from_secs(3600));
+            let due = self.rival.worker.healer().due_runs().await.unwrap().due;
+            assert_eq!(due.len(), 1, "the lease has run out");
+            for (case, generation) in due {
+                self.rival.worker.healer().heal(&case, generation, &|_| {}).await.unwrap();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_branch_that_comes_after_its_run_had_ended_is_in_the_trail() {
+    let world = World::new().await;
+    world.pushed(FILE, BAD).await;
+    let bad = world.git.tip("develop").unwrap();
+    let mended = world.git.on("develop").file(FILE, GOOD).commit("mend it");
+    world.git.point("develop", &bad);
+    let (rival, clock, git_dir) = (world.process(), world.clock.clone(), world.git.git_dir());
+    let sleeper = Arc::new(Sleeper { rival, clock, git_dir, mended, slept: AtomicUsize::new(0) });
+    let _ = world.process_under(sleeper as Arc<dyn Fault>).drain().await;
+    let run = world.run().await;
+    assert_eq!((run.state, world.branches().len()), (RunState::Superseded, 1), "it ended without its branch");
+    let recorded = |events: Vec<AuditEvent>| {
+        let late = |e: &AuditEvent| matches!(&e.kind, EventKind::Branched { branch: name, adopted: true, .. } if *name == branch(&run));
+        events.iter().filter(|event| late(event)).count()
+    };
+    assert_eq!(recorded(world.events(&run).await), 0);
+    for _ in 0..2 {
+        world.clock.advance(Duration::from_secs(3600));
+        world.settle().await;
+        assert_eq!(recorded(world.events(&run).await), 1, "once, however often it is looked for");
+        world.assert_ended().await;
+    }
+    assert_eq!((world.runs().await.len(), world.pull_requests(), world.notices()), (1, 0, 0));
 }
