@@ -4,6 +4,7 @@ use std::thread;
 
 use ast_grep_language::SupportLang;
 
+use super::grammar::Grammar;
 use super::tree::CodeDoc;
 use crate::model::{Language, Span};
 
@@ -27,25 +28,30 @@ const DEEP_STACK: usize = 256 << 20;
 #[error("the {0} parser gave up: the text is too large or too ambiguous for it")]
 pub struct ParseError(pub Language);
 
-/// ast-grep's name of the grammar. The linked grammars alone are named, since ast-grep panics on any other.
+/// The grammar of a language. The linked ones alone are named, since ast-grep panics on any other.
 #[must_use]
-pub fn grammar(language: Language) -> SupportLang {
-    match language {
+pub fn grammar(language: Language) -> Grammar {
+    Grammar::Shared(match language {
+        Language::CSharp => SupportLang::CSharp,
+        Language::Dockerfile => return Grammar::Dockerfile,
         Language::Go => SupportLang::Go,
         Language::Hcl => SupportLang::Hcl,
         Language::Java => SupportLang::Java,
         Language::JavaScript => SupportLang::JavaScript,
+        Language::Php => return Grammar::Php,
         Language::Python => SupportLang::Python,
+        Language::Ruby => SupportLang::Ruby,
+        Language::Rust => SupportLang::Rust,
         Language::Tsx => SupportLang::Tsx,
         Language::TypeScript => SupportLang::TypeScript,
         Language::Yaml => SupportLang::Yaml,
-    }
+    })
 }
 
-/// The language by one of the names that ast-grep accepts in a rule; `None` when its grammar is not linked in.
+/// The language by one of the names that a rule may use, as ast-grep's; `None` when its grammar is not linked in.
 #[must_use]
 pub fn named(name: &str) -> Option<Language> {
-    let grammar_named: SupportLang = name.parse().ok()?;
+    let grammar_named: Grammar = name.parse().ok()?;
     Language::ALL.into_iter().find(|language| grammar(*language) == grammar_named)
 }
 

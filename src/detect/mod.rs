@@ -9,6 +9,7 @@ pub mod sarif_in;
 mod built_in;
 mod case;
 mod curated;
+mod grammar;
 mod indentation;
 mod introduced;
 mod lines;
@@ -23,6 +24,7 @@ mod tree;
 
 pub use case::cases;
 pub use curated::{Proposal, proposals};
+pub use grammar::{Grammar, UnknownGrammar};
 pub use introduced::{ChangedLines, introduced};
 pub use language::{Match, Node, SyntaxError, Tree, parse, syntax_errors};
 pub use lines::LineIndex;

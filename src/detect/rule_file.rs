@@ -1,10 +1,10 @@
 //! One rule document: what the product says about the rule, read strictly, and the matcher that ast-grep makes of it.
 
 use ast_grep_config::{RuleConfig, RuleConfigError, SerializableRuleConfig};
-use ast_grep_language::SupportLang;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
+use super::grammar::Grammar;
 use super::language;
 use crate::model::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
 
@@ -149,16 +149,16 @@ fn globs(file: &str, patterns: &[String]) -> Result<Option<GlobSet>, RuleError> 
 }
 
 /// Compiles the matcher of a rule document for one of its languages.
-pub(super) fn compile(file: &str, text: &str, language: Language) -> Result<RuleConfig<SupportLang>, RuleError> {
+pub(super) fn compile(file: &str, text: &str, language: Language) -> Result<RuleConfig<Grammar>, RuleError> {
     let document = ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?;
     configure(file, document, language)
 }
 
 fn configure(
     file: &str,
-    mut document: SerializableRuleConfig<SupportLang>,
+    mut document: SerializableRuleConfig<Grammar>,
     language: Language,
-) -> Result<RuleConfig<SupportLang>, RuleError> {
+) -> Result<RuleConfig<Grammar>, RuleError> {
     document.language = language::grammar(language);
     let id = document.id.clone();
     RuleConfig::try_from(document, &Default::default()).map_err(|error| RuleError::config(file, &id, &error))
@@ -205,7 +205,7 @@ pub struct CuratedFix {
     pub imports: Vec<FixImport>,
     /// What a person must know before they merge it: the fix is right, but not the whole of what has to be done.
     pub caution: Option<String>,
-    pub config: RuleConfig<SupportLang>,
+    pub config: RuleConfig<Grammar>,
 }
 
 /// Compiles the fix documents in `text` that are valid for `language`, in order. A document in the rule's main language
@@ -213,7 +213,7 @@ pub struct CuratedFix {
 pub(super) fn fixes(file: &str, text: &str, rule: &Header, language: Language) -> Result<Vec<CuratedFix>, RuleError> {
     let documents: Vec<FixDocument> =
         ast_grep_config::from_multiple(text).map_err(|error| RuleError::yaml(file, &error))?;
-    let configs: Vec<SerializableRuleConfig<SupportLang>> =
+    let configs: Vec<SerializableRuleConfig<Grammar>> =
         ast_grep_config::from_multiple(text).map_err(|error| RuleError::yaml(file, &error))?;
     let mut fixes = Vec::new();
     for (document, config) in documents.into_iter().zip(configs) {

@@ -134,6 +134,11 @@ pub fn run(rules: &Arc<RuleSet>, cases: &Cases, apply: Apply<'_>) -> Result<Rule
 
 fn path_of(cases: &Cases, language: Language, main: Language) -> Result<RepoPath, RuleError> {
     let extension = match language {
+        Language::CSharp => "cs",
+        Language::Dockerfile => "dockerfile",
+        Language::Php => "php",
+        Language::Ruby => "rb",
+        Language::Rust => "rs",
         Language::Go => "go",
         Language::Hcl => "tf",
         Language::Java => "java",

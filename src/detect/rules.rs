@@ -10,10 +10,11 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use ast_grep_config::RuleConfig;
 use ast_grep_core::Matcher as _;
 use ast_grep_core::tree_sitter::TSLanguage;
-use ast_grep_language::{LanguageExt as _, SupportLang};
+use ast_grep_language::LanguageExt as _;
 use globset::GlobSet;
 
 use super::built_in;
+use super::grammar::Grammar;
 use super::language::grammar;
 use super::rule_file::{self, CuratedFix, Header, RuleError};
 use super::syntax_rule;
@@ -225,7 +226,7 @@ impl Pack {
 /// A rule ready to match files of one language.
 pub(super) struct CompiledRule {
     pub info: Arc<RuleInfo>,
-    pub config: RuleConfig<SupportLang>,
+    pub config: RuleConfig<Grammar>,
     files: Option<GlobSet>,
     header: Header,
     fix_file: String,

@@ -84,7 +84,7 @@ pub fn check(tree: &Tree, language: Language, lines: &LineIndex<'_>) -> Option<B
         return Some(Broken { rule: INDENTATION, span, cause: problem.cause.to_owned() });
     }
     let errors = syntax_errors(tree, FEW + 1);
-    if errors.is_empty() || other_dialect(text, language) {
+    if errors.is_empty() || !brackets_tell(language) || other_dialect(text, language) {
         return None;
     }
     let bracket = unbalanced(tree);
@@ -111,8 +111,18 @@ fn other_dialect(text: &str, language: Language) -> bool {
         Language::Yaml | Language::Hcl => ["{{", "{%", "<%"].iter().any(|mark| text.contains(mark)),
         Language::JavaScript => text.contains("@flow") || text.contains("{{") && text.contains("{%"),
         Language::Python => text.lines().any(is_python_2),
-        Language::Go | Language::Java | Language::Tsx | Language::TypeScript => false,
+        // Code under `#if` may open what code under another `#if` closes.
+        Language::CSharp => text.contains("#if"),
+        Language::Php => text.contains("{{") || text.contains("{%"),
+        Language::Dockerfile | Language::Go | Language::Java | Language::Ruby | Language::Rust => false,
+        Language::Tsx | Language::TypeScript => false,
     }
+}
+
+/// Whether a bracket without a partner is a mistake in the language. In Ruby they end texts (`%w[a b]`), and a Dockerfile's
+/// commands are any shell's: of these two nothing is said.
+fn brackets_tell(language: Language) -> bool {
+    !matches!(language, Language::Dockerfile | Language::Ruby)
 }
 
 fn is_python_2(line: &str) -> bool {

@@ -9,11 +9,16 @@ use crate::model::{Language, RepoPath, RepositoryId, RuleOrigin};
 
 fn path_in(language: Language) -> RepoPath {
     let name = match language {
+        Language::CSharp => "A.cs",
+        Language::Dockerfile => "Dockerfile",
         Language::Go => "a.go",
         Language::Hcl => "a.tf",
         Language::Java => "A.java",
         Language::JavaScript => "a.js",
+        Language::Php => "a.php",
         Language::Python => "a.py",
+        Language::Ruby => "a.rb",
+        Language::Rust => "a.rs",
         Language::Tsx => "a.tsx",
         Language::TypeScript => "a.ts",
         Language::Yaml => ".github/workflows/a.yml",

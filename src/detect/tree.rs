@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ast_grep_core::source::{Edit, SgNode};
 use ast_grep_core::{Doc, Position};
-use ast_grep_language::{LanguageExt, SupportLang};
+use ast_grep_language::LanguageExt;
 use tree_sitter::{ParseOptions, ParseState, Parser, TreeCursor};
+
+use super::grammar::Grammar;
 
 /// Matching does not look below this many levels of syntax: beyond any code that people write by hand.
 pub const MAX_DEPTH: u32 = 1_000;
@@ -43,7 +45,7 @@ impl Budget {
 #[derive(Clone)]
 pub struct CodeDoc {
     source: String,
-    language: SupportLang,
+    language: Grammar,
     tree: tree_sitter::Tree,
     budget: Arc<Budget>,
 }
@@ -53,7 +55,7 @@ impl CodeDoc {
     pub const STEPS: u64 = 8_000_000;
 
     /// `None` when the parser gave up: the text takes too many steps.
-    pub(super) fn parse(text: &str, language: SupportLang) -> Option<Self> {
+    pub(super) fn parse(text: &str, language: Grammar) -> Option<Self> {
         let mut parser = Parser::new();
         parser.set_language(&language.get_ts_language()).ok()?;
         let mut checks = 0;
@@ -104,10 +106,10 @@ impl CodeDoc {
 
 impl Doc for CodeDoc {
     type Source = String;
-    type Lang = SupportLang;
+    type Lang = Grammar;
     type Node<'r> = CodeNode<'r>;
 
-    fn get_lang(&self) -> &SupportLang {
+    fn get_lang(&self) -> &Grammar {
         &self.language
     }
 

@@ -163,7 +163,7 @@ rule: {pattern: eval($A)}
         let text = "def view(request):\n    return eval(request.args.get(\"value\"))\n";
         let found = detector.scan(&repository, &path, text.as_bytes()).findings;
         let mut finding = found.first().unwrap().clone();
-        finding.path = RepoPath::new("a.rb").unwrap();
+        finding.path = RepoPath::new("a.cr").unwrap();
         assert_eq!(candidates(detector.rules(), &finding, text, TrackRecord::default()).unwrap(), []);
     }
 }

@@ -12,6 +12,7 @@ mod go;
 mod java;
 mod javascript;
 pub mod known;
+mod plain;
 mod python;
 
 pub(super) use go::other_names as other_package_names;
@@ -68,7 +69,8 @@ pub(super) fn of_node(language: Language, node: &Node<'_>) -> Vec<Binding> {
         Language::JavaScript | Language::TypeScript | Language::Tsx => javascript::bindings(node),
         Language::Java => java::bindings(node),
         Language::Go => go::bindings(node),
-        Language::Hcl | Language::Yaml => Vec::new(),
+        Language::CSharp | Language::Php | Language::Ruby | Language::Rust => plain::bindings(node),
+        Language::Dockerfile | Language::Hcl | Language::Yaml => Vec::new(),
     }
 }
 
@@ -92,7 +94,9 @@ pub fn insert(language: Language, path: &RepoPath, text: &str, statements: &[Str
             Language::JavaScript | Language::TypeScript | Language::Tsx => {
                 javascript::rendered(statement, &wanted, modules)
             }
-            Language::Java => format!("{};", statement.trim_end_matches(';')),
+            Language::CSharp | Language::Java | Language::Php | Language::Rust => {
+                format!("{};", statement.trim_end_matches(';'))
+            }
             _ => statement.to_owned(),
         });
     }
@@ -105,13 +109,15 @@ pub fn insert(language: Language, path: &RepoPath, text: &str, statements: &[Str
 
 /// What a statement binds, when it is import statements and nothing else.
 fn pure_import(language: Language, statement: &str) -> Option<Vec<Binding>> {
-    let tree = syntax::parse(language, statement)?;
+    // What stands outside of `<?php` is markup.
+    let tagged = if language == Language::Php { format!("<?php {statement}") } else { statement.to_owned() };
+    let tree = syntax::parse(language, &tagged)?;
     let root = tree.root();
     if root.dfs().any(|node| node.is_error() || node.is_missing()) {
         return None;
     }
     let mut found = Vec::new();
-    for node in root.named_children() {
+    for node in root.named_children().filter(|node| node.kind() != "php_tag") {
         let here = of_node(language, &node);
         if here.is_empty() || !javascript::only_requires(&node) {
             return None;
@@ -164,6 +170,13 @@ fn is_definition(node: &Node<'_>) -> bool {
             | "decorated_definition"
             | "function_declaration"
             | "class_declaration"
+            | "namespace_declaration"
+            | "class"
+            | "module"
+            | "method"
+            | "function_item"
+            | "struct_item"
+            | "mod_item"
     )
 }
 
@@ -222,6 +235,7 @@ fn header_end(language: Language, children: &[Node<'_>], text: &str) -> usize {
                 stands_alone(text, range.end, children.get(index + 1)) || is_interpreter_line(text, range.start)
             }
             "hash_bang_line" | "future_import_statement" | "package_declaration" | "package_clause" => true,
+            "php_tag" | "namespace_definition" | "declare_statement" | "inner_attribute_item" => true,
             "expression_statement" => is_directive(language, node, end == 0 || only_comments(children, index)),
             _ => kind == ";" || kind == "\n",
         };

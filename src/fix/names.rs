@@ -28,6 +28,12 @@ pub fn unbound(language: Language, before: &str, after: &str) -> Vec<String> {
     new.difference(&old).cloned().collect()
 }
 
+/// Whether names of the language are known well enough to say that one is bound nowhere.
+#[must_use]
+pub fn are_known(language: Language) -> bool {
+    scopes(language, "").is_some()
+}
+
 /// How often the file's own scope binds each name.
 #[must_use]
 pub fn bound_at_top(language: Language, text: &str) -> BTreeMap<String, usize> {
@@ -45,7 +51,9 @@ fn scopes(language: Language, text: &str) -> Option<Scopes> {
         Language::JavaScript | Language::TypeScript | Language::Tsx => javascript::visit,
         Language::Java => java::visit,
         Language::Go => go::visit,
-        Language::Hcl | Language::Yaml => return None,
+        // Who binds a name there is not known to us: no name is ever reported.
+        Language::CSharp | Language::Dockerfile | Language::Hcl | Language::Php => return None,
+        Language::Ruby | Language::Rust | Language::Yaml => return None,
     };
     let tree = syntax::parse(language, text)?;
     let mut walk = Walk { todo: vec![(tree.root(), FILE, Mode::Use)], scopes: Scopes::default() };

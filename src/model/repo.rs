@@ -136,7 +136,7 @@ impl RepoPath {
     }
 
     /// Whether the file is test code or test data by the conventions of common languages: `tests/`, `test_x.py`, `x_test.go`,
-    /// `x.spec.ts`, `XTest.java`.
+    /// `x.spec.ts`, `x_spec.rb`, `XTest.java`.
     #[must_use]
     pub fn is_test_code(&self) -> bool {
         const FOLDERS: [&str; 9] =
@@ -146,9 +146,11 @@ impl RepoPath {
         folders.split('/').any(|folder| FOLDERS.contains(&folder.to_ascii_lowercase().as_str()))
             || stem.starts_with("test_")
             || stem.ends_with("_test")
+            || stem.ends_with("_spec")
             || stem == "conftest"
             || [".test.", ".spec."].iter().any(|mark| self.file_name().contains(mark))
-            || (self.extension() == Some("java") && (stem.ends_with("Test") || stem.ends_with("Tests")))
+            || (matches!(self.extension(), Some("cs" | "java" | "php"))
+                && (stem.ends_with("Test") || stem.ends_with("Tests")))
     }
 
     /// The part after the last dot of the file name, if any.
@@ -217,7 +219,15 @@ mod tests {
     #[test]
     fn test_code_is_told_by_the_conventions_of_its_language() {
         let is_test = |path: &str| RepoPath::new(path).unwrap().is_test_code();
-        for path in ["tests/a.py", "pkg/test_a.py", "pkg/a_test.go", "src/a.spec.ts", "src/UserTest.java", "e2e/x.js"] {
+        for path in [
+            "tests/a.py",
+            "pkg/test_a.py",
+            "pkg/a_test.go",
+            "src/a.spec.ts",
+            "src/UserTest.java",
+            "lib/a_spec.rb",
+            "Api/CartTests.cs",
+        ] {
             assert!(is_test(path), "{path}");
         }
         for path in ["src/a.py", "src/attest.py", "contest/a.go", "src/Latest.java", "testimony.js"] {

@@ -137,29 +137,71 @@ impl fmt::Display for Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
+    CSharp,
+    Dockerfile,
     Go,
     Hcl,
     Java,
     JavaScript,
+    Php,
     Python,
+    Ruby,
+    Rust,
     Tsx,
     TypeScript,
     Yaml,
 }
 
 impl Language {
-    pub const ALL: [Self; 8] =
-        [Self::Go, Self::Hcl, Self::Java, Self::JavaScript, Self::Python, Self::Tsx, Self::TypeScript, Self::Yaml];
+    pub const ALL: [Self; 13] = [
+        Self::CSharp,
+        Self::Dockerfile,
+        Self::Go,
+        Self::Hcl,
+        Self::Java,
+        Self::JavaScript,
+        Self::Php,
+        Self::Python,
+        Self::Ruby,
+        Self::Rust,
+        Self::Tsx,
+        Self::TypeScript,
+        Self::Yaml,
+    ];
 
-    /// The language by file extension; `None` when no grammar of ours reads the file.
+    /// The language by file name; `None` when no grammar of ours reads the file.
     #[must_use]
     pub fn of(path: &super::RepoPath) -> Option<Self> {
-        Some(match path.extension()? {
+        Self::by_name(path.file_name()).or_else(|| Self::by_extension(path.extension()?))
+    }
+
+    /// Files whose whole name, or its first part, says what they are: `Dockerfile`, `Dockerfile.dev`, `Gemfile`.
+    fn by_name(name: &str) -> Option<Self> {
+        let first = name.split('.').next().unwrap_or_default();
+        match first {
+            "Dockerfile" | "Containerfile" if !matches!(name, "Dockerfile.md" | "Dockerfile.txt") => {
+                // `Dockerfile.j2` is a text that makes one; `Dockerfile.rs` is a program.
+                let last = name.rsplit('.').next().unwrap_or_default();
+                let template = matches!(last, "j2" | "jinja" | "jinja2" | "erb" | "tmpl" | "tpl" | "template" | "in");
+                (!template && (last == first || Self::by_extension(last).is_none())).then_some(Self::Dockerfile)
+            }
+            "Gemfile" | "Rakefile" | "Capfile" | "Guardfile" | "Vagrantfile" if name == first => Some(Self::Ruby),
+            _ => None,
+        }
+    }
+
+    fn by_extension(extension: &str) -> Option<Self> {
+        Some(match extension {
+            "cs" | "csx" => Self::CSharp,
+            "dockerfile" | "containerfile" => Self::Dockerfile,
             "go" => Self::Go,
             "tf" | "tfvars" | "hcl" => Self::Hcl,
             "java" => Self::Java,
             "js" | "jsx" | "mjs" | "cjs" => Self::JavaScript,
+            "php" | "php5" | "php7" | "phtml" | "inc" => Self::Php,
             "py" | "pyi" | "pyw" => Self::Python,
+            "rb" | "rake" | "gemspec" | "ru" => Self::Ruby,
+            "rs" => Self::Rust,
             "tsx" => Self::Tsx,
             "ts" | "mts" | "cts" => Self::TypeScript,
             "yml" | "yaml" => Self::Yaml,
@@ -171,11 +213,16 @@ impl Language {
 impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::CSharp => "csharp",
+            Self::Dockerfile => "dockerfile",
             Self::Go => "go",
             Self::Hcl => "hcl",
             Self::Java => "java",
             Self::JavaScript => "javascript",
+            Self::Php => "php",
             Self::Python => "python",
+            Self::Ruby => "ruby",
+            Self::Rust => "rust",
             Self::Tsx => "tsx",
             Self::TypeScript => "typescript",
             Self::Yaml => "yaml",

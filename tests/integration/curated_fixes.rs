@@ -63,6 +63,11 @@ fn all_cases() -> Vec<Cases> {
 
 fn path_of(cases: &Cases, language: Language) -> RepoPath {
     let extension = match language {
+        Language::CSharp => "cs",
+        Language::Dockerfile => "dockerfile",
+        Language::Php => "php",
+        Language::Ruby => "rb",
+        Language::Rust => "rs",
         Language::Hcl => "tf",
         Language::Java => "java",
         Language::JavaScript => "js",

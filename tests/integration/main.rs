@@ -17,6 +17,7 @@ mod local_store;
 mod opensearch;
 mod push;
 mod rules;
+mod rules_languages;
 mod schedules;
 mod slack;
 mod story;

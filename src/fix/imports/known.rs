@@ -31,6 +31,9 @@ fn package(language: Language, binding: &Binding) -> String {
         Language::Python => parts(1, "."),
         Language::Java => parts(3, "."),
         Language::Go => parts(3, "/"),
+        Language::CSharp => parts(2, "."),
+        Language::Php => parts(2, "\\"),
+        Language::Rust => parts(1, "::"),
         _ if module.starts_with('@') => parts(2, "/"),
         _ => parts(1, "/"),
     }
@@ -45,9 +48,27 @@ pub fn is_standard(language: Language, module: &str) -> bool {
         Language::JavaScript | Language::TypeScript | Language::Tsx => NODE.binary_search(&first('/')).is_ok(),
         Language::Java => JAVA.iter().any(|prefix| module.starts_with(prefix)),
         Language::Go => GO.binary_search(&first('/')).is_ok(),
-        Language::Hcl | Language::Yaml => true,
+        Language::CSharp => first('.') == "System",
+        // A class of no namespace is PHP's own.
+        Language::Php => !module.contains('\\'),
+        Language::Ruby => RUBY.binary_search(&first('/')).is_ok(),
+        Language::Rust => {
+            matches!(module.split("::").next(), Some("std" | "core" | "alloc" | "crate" | "self" | "super"))
+        }
+        Language::Dockerfile | Language::Hcl | Language::Yaml => true,
     }
 }
+
+/// Libraries that come with Ruby 3, default gems included.
+#[rustfmt::skip]
+const RUBY: &[&str] = &[
+    "English", "base64", "benchmark", "bigdecimal", "bundler", "cgi", "coverage", "csv", "date", "delegate", "did_you_mean",
+    "digest", "erb", "etc", "fiddle", "fileutils", "find", "forwardable", "io", "ipaddr", "irb", "json", "logger", "monitor",
+    "net", "objspace", "observer", "open-uri", "open3", "openssl", "optparse", "ostruct", "pathname", "pp", "prettyprint",
+    "pstore", "psych", "pty", "random", "rbconfig", "readline", "reline", "resolv", "ripper", "securerandom", "set", "shellwords",
+    "singleton", "socket", "stringio", "strscan", "syslog", "tempfile", "time", "timeout", "tmpdir", "tsort", "un", "uri",
+    "weakref", "yaml", "zlib",
+];
 
 const JAVA: &[&str] = &["java.", "javax.", "jdk.", "org.w3c.dom", "org.xml.sax", "org.ietf.jgss"];
 

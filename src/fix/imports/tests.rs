@@ -28,6 +28,29 @@ fn a_statement_goes_after_the_last_import() {
 }
 
 #[test]
+fn languages_without_names_have_imports_too() {
+    assert_eq!(
+        with("a.rb", "# frozen_string_literal: true\n\nrequire 'json'\n\nclass A\nend\n", &["require \"shellwords\""]),
+        "# frozen_string_literal: true\n\nrequire 'json'\nrequire \"shellwords\"\n\nclass A\nend\n"
+    );
+    assert_eq!(
+        with("A.cs", "using System;\n\nnamespace A;\n\nclass B { }\n", &["using System.IO;"]),
+        "using System;\nusing System.IO;\n\nnamespace A;\n\nclass B { }\n"
+    );
+    assert_eq!(
+        with("a.php", "<?php\n\nnamespace App;\n\nuse App\\Models\\User;\n\nclass A {}\n", &["use App\\Models\\Team;"]),
+        "<?php\n\nnamespace App;\n\nuse App\\Models\\User;\nuse App\\Models\\Team;\n\nclass A {}\n"
+    );
+    assert_eq!(
+        with("a.rs", "//! A.\n\nuse std::fs;\n\nfn f() {}\n", &["use std::io;"]),
+        "//! A.\n\nuse std::fs;\nuse std::io;\n\nfn f() {}\n"
+    );
+    let same = "require 'json'\nputs 1\n";
+    assert_eq!(with("a.rb", same, &["require \"json\""]), same, "quotes do not make another library");
+    assert_eq!(with("a.rb", same, &["system('ls')", "require name"]), same, "no statement but an import is taken");
+}
+
+#[test]
 fn late_imports_are_not_where_more_go() {
     let text = "import os\n\ndef f():\n    pass\n\nfrom late import g\n";
     assert!(with("a.py", text, &["import re"]).starts_with("import os\nimport re\n\ndef"));

@@ -55,7 +55,8 @@ impl Facts {
     /// Whether the name means the same everywhere: imported, or part of the language, and not bound in the function.
     #[must_use]
     pub fn is_global(&self, name: &str, language: Language) -> bool {
-        let type_like = language == Language::Java && name.starts_with(char::is_uppercase);
+        let types = [Language::CSharp, Language::Java, Language::Ruby, Language::Rust];
+        let type_like = types.contains(&language) && name.starts_with(char::is_uppercase);
         let known = type_like || self.imported.contains(name) || builtins::contains(language, name);
         known && (!self.local.contains(name) || matches!(name, "self" | "cls"))
     }

@@ -9,7 +9,8 @@ pub(super) fn has(language: Language, name: &str) -> bool {
         Language::JavaScript | Language::TypeScript | Language::Tsx => JAVASCRIPT,
         Language::Java => JAVA,
         Language::Go => GO,
-        Language::Hcl | Language::Yaml => return true,
+        Language::CSharp | Language::Dockerfile | Language::Hcl | Language::Php => return true,
+        Language::Ruby | Language::Rust | Language::Yaml => return true,
     };
     list.binary_search(&name).is_ok()
 }

@@ -38,6 +38,24 @@ const GO: &str = "any append bool byte cap clear close comparable complex comple
 float64 imag int int16 int32 int64 int8 iota len make max min new nil panic print println real recover rune string true \
 uint uint16 uint32 uint64 uint8 uintptr _";
 
+/// Types of `System` that nearly every file uses by their bare names, and what a body may always name.
+const CSHARP: &str = "Action Array ArgumentException ArgumentNullException Console Convert DateTime DateTimeOffset Encoding \
+Enumerable Environment Exception File Func Guid IDisposable InvalidOperationException Math NotImplementedException \
+NotSupportedException Path Random String StringBuilder StringComparison Task TimeSpan Type Uri args nameof value var";
+
+/// PHP's variables have a `$` of their own; its functions and constants need no import.
+const PHP: &str = "$_COOKIE $_ENV $_FILES $_GET $_POST $_REQUEST $_SERVER $_SESSION $GLOBALS $argc $argv $this";
+
+const RUBY: &str = "__FILE__ __dir__ __method__ abort at_exit binding block_given? caller catch eval exit fail format gets lambda \
+load loop open p pp print printf proc putc puts raise rand require require_relative select sleep sprintf srand system tap \
+then throw warn self attr_accessor attr_reader attr_writer include extend private protected public";
+
+const RUST: &str = "AsMut AsRef Box Clone Copy Default Drop Eq Err Extend Fn FnMut FnOnce From FromIterator Hash Into \
+IntoIterator Iterator None Ok Option Ord PartialEq PartialOrd Result Self Send Sized Some String Sync ToOwned ToString \
+TryFrom TryInto Vec assert assert_eq assert_ne bool char crate dbg debug_assert drop eprintln f32 f64 format i128 i16 i32 \
+i64 i8 isize matches panic print println self std str super todo u128 u16 u32 u64 u8 unimplemented unreachable usize vec \
+write writeln _";
+
 /// Whether `name` is bound by the language itself.
 #[must_use]
 pub fn contains(language: Language, name: &str) -> bool {
@@ -46,7 +64,11 @@ pub fn contains(language: Language, name: &str) -> bool {
         Language::JavaScript | Language::TypeScript | Language::Tsx => SCRIPT,
         Language::Java => JAVA,
         Language::Go => GO,
-        Language::Hcl | Language::Yaml => return false,
+        Language::CSharp => CSHARP,
+        Language::Php => PHP,
+        Language::Ruby => RUBY,
+        Language::Rust => RUST,
+        Language::Dockerfile | Language::Hcl | Language::Yaml => return false,
     };
     list.split(' ').any(|known| known == name)
 }

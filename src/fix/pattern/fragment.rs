@@ -6,7 +6,13 @@ use crate::model::{Language, Span};
 /// Surroundings in which a part of a file may stand, the plain one first.
 fn surroundings(language: Language) -> &'static [(&'static str, &'static str)] {
     match language {
-        Language::Java => &[("", ""), ("class C {\n", "\n}\n"), ("class C { void f() {\n", "\n} }\n")],
+        Language::Java | Language::CSharp => {
+            &[("", ""), ("class C {\n", "\n}\n"), ("class C { void f() {\n", "\n} }\n")]
+        }
+        // Without a tag a part would be markup, in which nothing can be wrong.
+        Language::Php => &[("<?php\n", ""), ("<?php class C {\n", "\n}\n"), ("", "")],
+        Language::Rust => &[("", ""), ("impl C {\n", "\n}\n"), ("fn f() {\n", "\n}\n")],
+        Language::Ruby => &[("", ""), ("class C\n", "\nend\n")],
         Language::JavaScript | Language::TypeScript | Language::Tsx => {
             &[("", ""), ("class C {\n", "\n}\n"), ("async function f() {\n", "\n}\n")]
         }

@@ -5,13 +5,18 @@ use super::tree::{NodeId, Tree};
 /// A name that stands for a value; attribute and type names have kinds or roles of their own.
 #[must_use]
 pub fn is_identifier(kind: &str) -> bool {
-    matches!(kind, "identifier" | "shorthand_property_identifier" | "shorthand_property_identifier_pattern")
+    matches!(
+        kind,
+        "identifier" | "shorthand_property_identifier" | "shorthand_property_identifier_pattern" | "variable_name"
+    )
 }
 
 /// Any kind of name.
 #[must_use]
 pub fn is_name(kind: &str) -> bool {
-    kind == "identifier" || kind.ends_with("_identifier") || kind.ends_with("_identifier_pattern")
+    matches!(kind, "identifier" | "variable_name")
+        || kind.ends_with("_identifier")
+        || kind.ends_with("_identifier_pattern")
 }
 
 /// A number, character or string. `None`, `true`, `null` are constants with a meaning of their own: no literals here.
@@ -20,6 +25,11 @@ pub fn is_literal(tree: &Tree, id: NodeId) -> bool {
     let kind = tree.node(id).kind;
     match kind {
         "integer" | "float" | "number" | "character_literal" | "rune_literal" | "regex" | "text_block" => true,
+        "simple_symbol" | "nowdoc" => true,
+        "encapsed_string" => tree
+            .subtree(id)
+            .skip(1)
+            .all(|inner| matches!(tree.node(inner).kind, "string_content" | "escape_sequence" | "\"")),
         "string_content" | "string_fragment" | "multiline_string_fragment" => true,
         "string" | "concatenated_string" | "template_string" => {
             !tree.subtree(id).any(|inner| matches!(tree.node(inner).kind, "interpolation" | "template_substitution"))
@@ -40,13 +50,36 @@ pub fn is_arguments(kind: &str) -> bool {
 /// A call or object creation.
 #[must_use]
 pub fn is_call(kind: &str) -> bool {
-    matches!(kind, "call" | "call_expression" | "method_invocation" | "new_expression" | "object_creation_expression")
+    matches!(
+        kind,
+        "call"
+            | "call_expression"
+            | "method_invocation"
+            | "new_expression"
+            | "object_creation_expression"
+            | "implicit_object_creation_expression"
+            | "invocation_expression"
+            | "function_call_expression"
+            | "member_call_expression"
+            | "nullsafe_member_call_expression"
+            | "scoped_call_expression"
+            | "macro_invocation"
+    )
 }
 
 /// The list of a function's parameters.
 #[must_use]
 pub fn is_parameters(kind: &str) -> bool {
-    matches!(kind, "parameters" | "formal_parameters" | "lambda_parameters" | "parameter_list")
+    matches!(
+        kind,
+        "parameters"
+            | "formal_parameters"
+            | "lambda_parameters"
+            | "parameter_list"
+            | "method_parameters"
+            | "block_parameters"
+            | "closure_parameters"
+    )
 }
 
 /// A node whose children are statements or members.
@@ -67,6 +100,11 @@ pub fn is_block(kind: &str) -> bool {
             | "switch_body"
             | "switch_block"
             | "field_declaration_list"
+            | "compilation_unit"
+            | "declaration_list"
+            | "compound_statement"
+            | "body_statement"
+            | "block_body"
     )
 }
 
@@ -92,6 +130,11 @@ pub fn is_list(kind: &str) -> bool {
                 | "with_clause"
                 | "decorated_definition"
                 | "modifiers"
+                | "hash"
+                | "array_expression"
+                | "tuple_expression"
+                | "array_creation_expression"
+                | "initializer_expression"
         )
 }
 
@@ -113,6 +156,14 @@ pub fn is_function(kind: &str) -> bool {
             | "func_literal"
             | "lambda"
             | "lambda_expression"
+            | "method"
+            | "singleton_method"
+            | "function_item"
+            | "closure_expression"
+            | "local_function_statement"
+            | "anonymous_function"
+            | "anonymous_method_expression"
+            | "destructor_declaration"
     )
 }
 
@@ -129,6 +180,13 @@ pub fn is_class(kind: &str) -> bool {
             | "enum_declaration"
             | "record_declaration"
             | "type_declaration"
+            | "singleton_class"
+            | "struct_declaration"
+            | "trait_declaration"
+            | "struct_item"
+            | "enum_item"
+            | "trait_item"
+            | "impl_item"
     )
 }
 
@@ -143,7 +201,17 @@ pub fn is_import(kind: &str) -> bool {
 pub fn is_constant(tree: &Tree, id: NodeId) -> bool {
     matches!(
         tree.node(id).kind,
-        "true" | "false" | "none" | "null" | "nil" | "null_literal" | "undefined" | "ellipsis" | "True" | "False"
+        "true"
+            | "false"
+            | "none"
+            | "null"
+            | "nil"
+            | "null_literal"
+            | "undefined"
+            | "ellipsis"
+            | "True"
+            | "False"
+            | "boolean"
     ) || is_literal(tree, id)
 }
 
@@ -157,7 +225,11 @@ pub fn is_fixed_name(tree: &Tree, id: NodeId) -> bool {
     let Some(parent) = node.parent else { return false };
     let outer = tree.node(parent);
     match (outer.kind, node.field) {
-        (_, Some("function" | "constructor" | "attribute" | "property" | "field" | "type")) => true,
+        (_, Some("function" | "constructor" | "attribute" | "property" | "field" | "type" | "method" | "macro")) => {
+            true
+        }
+        ("member_access_expression" | "member_binding_expression", Some("name")) => true,
+        ("scoped_identifier" | "qualified_name" | "attribute_item", _) => true,
         ("keyword_argument" | "method_invocation" | "pair" | "method_definition", Some("name" | "key")) => true,
         ("except_clause" | "decorator" | "dotted_name" | "type" | "catch_type" | "selector_expression", field) => {
             field != Some("operand") && field != Some("alias")

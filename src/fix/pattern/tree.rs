@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use ast_grep_core::AstGrep;
 use ast_grep_core::tree_sitter::LanguageExt;
-use ast_grep_language::SupportLang;
 
+use crate::detect::Grammar as Linked;
+use crate::detect::language::grammar as linked;
 use crate::model::{Language, Span};
 
 /// Index of a node in its tree.
@@ -38,7 +39,7 @@ pub struct Node {
 /// Why a text was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
-    #[error("{0} is not a language that edits are learned for: use Python, JavaScript, TypeScript, TSX, Java or Go")]
+    #[error("{0} is not a language that edits are learned for: use a programming language of ours")]
     Language(Language),
     #[error("the code is too large or too deeply nested to be read; split the file")]
     TooLarge,
@@ -58,16 +59,11 @@ pub struct Tree {
     pub errors: usize,
 }
 
-fn grammar(language: Language) -> Result<SupportLang, TreeError> {
-    Ok(match language {
-        Language::Go => SupportLang::Go,
-        Language::Java => SupportLang::Java,
-        Language::JavaScript => SupportLang::JavaScript,
-        Language::Python => SupportLang::Python,
-        Language::Tsx => SupportLang::Tsx,
-        Language::TypeScript => SupportLang::TypeScript,
-        Language::Hcl | Language::Yaml => return Err(TreeError::Language(language)),
-    })
+fn grammar(language: Language) -> Result<Linked, TreeError> {
+    match language {
+        Language::Dockerfile | Language::Hcl | Language::Yaml => Err(TreeError::Language(language)),
+        _ => Ok(linked(language)),
+    }
 }
 
 /// Names of a grammar's kinds and fields, read once, so that a tree can outlive its parser.
@@ -201,6 +197,10 @@ impl Tree {
         let node = self.node(id);
         if node.children.is_empty() || node.kind == "concatenated_string" {
             return false;
+        }
+        // PHP's `$` is part of the name.
+        if node.kind == "variable_name" {
+            return true;
         }
         let blank_counts = node.kind.contains("string") || node.kind.contains("template");
         let mut at = node.span.start;

@@ -21,6 +21,7 @@ static MARKERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"\b(disable|ignore|off|suppress)|@ts-(ignore|nocheck|expect-error)|@?suppress(warnings|fbwarnings|lint)\b",
         r"|\b(biome|oxlint|ast-grep|sg|dlint|deno-lint|rome)-ignore\b|\b(checkov|kics-scan|snyk|terrascan|tflint|cfn_nag)\s*[:=]\s*",
         r"(skip|ignore)|\bchecks?(kov)?:skip=|\bcoverity\[|\b(c8|istanbul|v8|coverage)\s+ignore|#nosec|nosemgrep|\bfmt:\s*skip\b",
+        r"|\b(rubocop|phpcs|phpstan|psalm|brakeman|reek)\b[\s:@-]*(disable|ignore|suppress|skip|todo)|#!?\[(allow|expect)\(",
         r"|@generated\b|\bcode generated .* do not edit|\bdo not edit\b|\bauto-?generated\b"
     ))
     .ok()

@@ -359,7 +359,7 @@ fn external(path: &RepoPath, text: &str, code: &str) -> Finding {
 
 #[test]
 fn without_a_grammar_only_the_checks_that_were_made_are_recorded() {
-    let (path, before) = (path("app.rb"), "def load(f)\n  YAML.load(f)\nend\n");
+    let (path, before) = (path("app.cr"), "def load(f)\n  YAML.load(f)\nend\n");
     let target = [external(&path, before, "YAML.load(f)")];
     let edits = edit::minimal(before, &before.replace("load(f)\nend", "safe_load(f)\nend"), &path);
     let verified =
@@ -380,7 +380,7 @@ fn without_a_grammar_only_the_checks_that_were_made_are_recorded() {
 
 #[test]
 fn a_verifier_proves_what_our_rules_cannot() {
-    let (path, before) = (path("app.rb"), "def load(f)\n  YAML.load(f)\nend\n");
+    let (path, before) = (path("app.cr"), "def load(f)\n  YAML.load(f)\nend\n");
     let target = [external(&path, before, "YAML.load(f)")];
     let edits = edit::minimal(before, &before.replace("load(f)\nend", "safe_load(f)\nend"), &path);
     let input = VerifyInput::new(&path, before, &target, &edits);

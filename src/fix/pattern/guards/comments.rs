@@ -4,7 +4,7 @@ use super::change::Change;
 use crate::model::Language;
 
 /// In lower case without white space.
-const MARKS: [&str; 27] = [
+const MARKS: [&str; 33] = [
     "noqa",
     "nosec",
     "type:ignore",
@@ -32,6 +32,12 @@ const MARKS: [&str; 27] = [
     "istanbulignore",
     "ast-grep-ignore",
     "gosec:disable",
+    "rubocop:disable",
+    "phpcs:ignore",
+    "phpcs:disable",
+    "@phpstan-ignore",
+    "@psalm-suppress",
+    "pragmawarningdisable",
 ];
 
 /// Whether the candidate adds a comment or annotation that silences.
@@ -55,8 +61,8 @@ fn in_comments(tree: &crate::fix::pattern::tree::Tree) -> impl Iterator<Item = &
 /// Without a grammar: the part of each line behind a comment sign.
 fn comment_lines(language: Language, text: &str) -> impl Iterator<Item = &str> {
     let signs: &[&str] = match language {
-        Language::Yaml | Language::Python => &["#"],
-        Language::Hcl => &["#", "//", "/*"],
+        Language::Dockerfile | Language::Python | Language::Ruby | Language::Yaml => &["#"],
+        Language::Hcl | Language::Php => &["#", "//", "/*"],
         _ => &["//", "/*"],
     };
     text.lines()

@@ -31,7 +31,9 @@ fn parameters(tree: &Tree, list: NodeId) -> Vec<(String, bool)> {
         .map(|child| {
             let optional = ["value", "right"].iter().any(|name| field(tree, *child, name).is_some());
             let seen = match tree.language {
-                Language::Java | Language::Go => tree.text_of(*child),
+                Language::CSharp | Language::Go | Language::Java | Language::Php | Language::Rust => {
+                    tree.text_of(*child)
+                }
                 _ => tree.text_of(*child).split([':', '=']).next().unwrap_or_default().trim_end_matches('?'),
             };
             (seen.split_whitespace().collect(), optional)
