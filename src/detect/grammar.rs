@@ -174,7 +174,6 @@ mod tests {
     fn a_pattern_in_php_is_code_and_a_file_is_markup_with_code() {
         let page = "<h1>eval(1)</h1>\n<?php if ($a) { eval($b); } ?>\n<p><?= eval($c) ?></p>\n";
         assert_eq!(finds("php", "eval($A)", page), ["eval($b)", "eval($c)"]);
-        assert_eq!(finds("php", "eval($A);", page), ["eval($b);"]);
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn a_broken_rule_file_is_refused_with_place_and_remedy() {
     let refused = |name: &str, text: &str| set(&[(name, text)]).map(|_| ()).unwrap_err().to_string();
     let unknown_key = EVAL.replace("hint:", "tip: x, hint:");
     assert!(refused("t-eval.yml", &unknown_key).contains("tip"), "{}", refused("t-eval.yml", &unknown_key));
-    assert!(refused("t-eval.yml", &EVAL.replace("Python", "Ruby")).contains("Hcl, Java"));
+    assert!(refused("t-eval.yml", &EVAL.replace("Python", "Kotlin")).contains("Hcl, Java"));
     assert!(refused("t-eval.yml", &EVAL.replace("kind: call", "kind: cull")).contains("cull"));
     assert!(refused("other.yml", EVAL).contains("name the file t-eval.yml"));
     assert!(refused("t-eval.yml", "id: [").contains("line 1"));

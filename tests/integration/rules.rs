@@ -83,6 +83,10 @@ fn there_are_enough_rules_and_each_has_cases() {
         (Language::TypeScript, 16),
         (Language::Java, 10),
         (Language::Go, 10),
+        (Language::Ruby, 18),
+        (Language::Php, 18),
+        (Language::CSharp, 18),
+        (Language::Rust, 12),
     ] {
         assert!(of(language) >= least, "{} rules for {language}", of(language));
     }
