@@ -30,8 +30,8 @@ impl Grammar {
         match self {
             Self::Shared(language) => language,
             Self::Php => SupportLang::Php,
-            // `$NAME` means something in a Dockerfile, as it does not in Go.
-            Self::Dockerfile => SupportLang::Go,
+            // `$NAME` means something in a Dockerfile; as in Nix, an underscore may begin a name of any kind.
+            Self::Dockerfile => SupportLang::Nix,
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn bindings(node: &Node<'_>) -> Vec<Binding> {
         "using_directive" => statement(node, &["global", "using", "static"]),
         "namespace_use_declaration" => statement(node, &["use", "function", "const"]),
         // PHP uses traits inside of classes by the same kind of node.
-        "use_declaration" if !node.parent().is_some_and(|parent| parent.kind() == "declaration_list") => {
+        "use_declaration" if node.parent().is_none_or(|parent| parent.kind() != "declaration_list") => {
             statement(node, &["pub", "use"])
         }
         "call" => required(node),
