@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_MINIMUM := 1.90
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services build demo test lint deny bench ci package plan deploy destroy tf-check local
+.PHONY: help setup services build demo test lint deny bench bench-learning ci package plan deploy destroy tf-check local
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -4,7 +4,9 @@
 //! would merge a change; the similarity of two findings does not, so it moves nothing here. What a model
 //! claims of itself can lower its number and never lifts it above a cap. Caps come last.
 
-use crate::model::{AuthorKind, Check, Confidence, Evidence, Provenance, RuleOrigin, ScoreLine, Scored, TrackRecord};
+use crate::model::{
+    AuthorKind, Check, Confidence, Evidence, Finding, Provenance, RuleOrigin, ScoreLine, Scored, TrackRecord,
+};
 
 use super::verify::VerifiedCandidate;
 
@@ -18,6 +20,25 @@ pub struct CaseFacts {
     pub test_code: bool,
     /// Reviewed outcomes of earlier fixes of this rule from the same source; for sources whose evidence has no record of its own.
     pub record: TrackRecord,
+}
+
+impl CaseFacts {
+    /// Of a finding whose rule comes from us, the operator or the operator's scanner, and without outcomes.
+    #[must_use]
+    pub fn of(finding: &Finding) -> Self {
+        Self {
+            rule: finding.rule.origin.clone(),
+            rule_from_repository: false,
+            test_code: finding.path.is_test_code() && is_security(finding),
+            record: TrackRecord::default(),
+        }
+    }
+}
+
+/// Bugs are bugs in tests too.
+fn is_security(finding: &Finding) -> bool {
+    let bugs = ["LINTING", "LOGIC", "TYPE_ERROR", "IMPORT", "SYNTAX", "INDENTATION", "RESOURCE_LEAK"];
+    !bugs.contains(&finding.rule.issue_type.as_str())
 }
 
 /// The top of the tier below a draft.

@@ -13,8 +13,7 @@ use crate::fix::score::{CaseFacts, score};
 use crate::fix::verify::{self, NewPackages, VerifiedCandidate, VerifyInput};
 use crate::model::{
     BlobId, Candidate, CandidateJudged, Confidence, Decided, Decision, Edit, EventKind, Finding, Fingerprint, Language,
-    Rejection, RejectionKind, RepoPath, Repository, RuleOrigin, Source, Thresholds, TrackRecord, UnhealedFinding,
-    Verdict,
+    Rejection, RejectionKind, RepoPath, Repository, RuleOrigin, Source, Thresholds, UnhealedFinding, Verdict,
 };
 use crate::ports::{ErrorKind, PortError, SnapshotFile};
 
@@ -230,24 +229,12 @@ struct United {
     left_out: BTreeMap<Fingerprint, String>,
 }
 
-/// Bugs are bugs in tests too.
-fn is_security(finding: &Finding) -> bool {
-    let bugs = ["LINTING", "LOGIC", "TYPE_ERROR", "IMPORT", "SYNTAX", "INDENTATION", "RESOURCE_LEAK"];
-    !bugs.contains(&finding.rule.issue_type.as_str())
-}
-
 fn could_not_check(detail: String) -> Rejection {
     Rejection { check: RejectionKind::CouldNotCheck, detail }
 }
 
 fn judged(finding: &Finding, candidate: &Candidate, checked: Result<VerifiedCandidate, Rejection>) -> CandidateJudged {
-    let facts = CaseFacts {
-        rule: finding.rule.origin.clone(),
-        // Rules come from us, the operator or the operator's scanner; a repository brings none.
-        rule_from_repository: false,
-        test_code: finding.path.is_test_code() && is_security(finding),
-        record: TrackRecord::default(),
-    };
+    let facts = CaseFacts::of(finding);
     let scored = checked.as_ref().ok().map(|verified| score(&candidate.evidence, verified, &facts));
     let verdict = match checked {
         Ok(verified) => verified.verdict(),

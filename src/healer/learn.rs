@@ -95,8 +95,7 @@ impl Healer {
         let before = self.detector.scan(repository, &finding.path, texts.before.as_bytes()).findings;
         let silent = |patched: &str| {
             let after = self.detector.scan(repository, &finding.path, patched.as_bytes()).findings;
-            let count = |all: &[Finding]| all.iter().filter(|f| same_place(f, finding)).count();
-            count(&after) < count(&before) && detect::introduced(&after, &before, None).is_empty()
+            learn::is_healed(finding, &before, &after)
         };
         let input =
             LearnInput { language, before: texts.before, after: texts.after, finding: finding.span, silent: &silent };
@@ -235,10 +234,6 @@ pub struct LearnReport {
 /// An exact pattern may quote a secret of the code it was learned from; more general ones do not need it.
 fn is_free_of_secrets(pattern: &EditPattern) -> bool {
     serde_json::to_string(pattern).is_ok_and(|text| secrets_in(&text).is_empty())
-}
-
-fn same_place(a: &Finding, b: &Finding) -> bool {
-    a.rule.id == b.rule.id && a.normalised == b.normalised
 }
 
 /// The file with those of the edits that are in it.

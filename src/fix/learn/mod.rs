@@ -10,10 +10,11 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+use crate::detect;
 use crate::fix::pattern::fragment::Pair;
 use crate::fix::pattern::tree::{NodeId, Tree, TreeError};
 use crate::fix::pattern::{DEFAULT_STEPS, guards, names, reproduces};
-use crate::model::{EditPattern, Language, Level, Span};
+use crate::model::{EditPattern, Finding, Language, Level, Span};
 
 use crate::fix::pattern::align::{self, Gap};
 use generalise::Example;
@@ -43,6 +44,8 @@ pub struct LearnInput<'a> {
 /// What a fix teaches; the fields have the names they have in `PastFix`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Learned {
+    /// The whole file with only the smallest part of the change that fixes the finding.
+    pub patched: String,
     /// Enclosing function or class before and after the smallest edit that fixes the finding, comments dropped.
     pub scope_before: String,
     pub scope_after: String,
@@ -74,6 +77,14 @@ pub enum LearnRefusal {
     TooLarge,
     #[error("no part of the change makes the finding go away without a new one")]
     NotAFix,
+}
+
+/// Whether the finding, which is among those `before`, is gone `after` an edit, and nothing new has come.
+#[must_use]
+pub fn is_healed(finding: &Finding, before: &[Finding], after: &[Finding]) -> bool {
+    let same = |other: &&Finding| other.rule.id == finding.rule.id && other.normalised == finding.normalised;
+    let count = |all: &[Finding]| all.iter().filter(same).count();
+    count(after) < count(before) && detect::introduced(after, before, None).is_empty()
 }
 
 /// Learns the edit that fixes a finding.
@@ -161,6 +172,7 @@ fn generalised(input: &LearnInput<'_>, old: &Tree, new: &Tree, chosen: &[&Gap]) 
         anchor_kind: old.node(old.covering(input.finding)).kind.to_owned(),
         imports_added: facts.imports.clone(),
         round_trips: !patterns.is_empty(),
+        patched,
         scope_before,
         scope_after,
         finding_in_scope,

@@ -1,9 +1,8 @@
 //! Whether other remembered fixes agree with a pattern: similarity is no confidence, agreement is.
 
-use super::apply::{DEFAULT_STEPS, apply_to};
+use super::apply::{DEFAULT_STEPS, Results, results};
 use super::fragment::Pair;
-use super::tree::Tree;
-use crate::model::{EditPattern, PastFix, Span};
+use crate::model::{EditPattern, PastFix, RuleId, Span, TrackRecord};
 
 /// Memories that are asked at most.
 const MAX_MEMORIES: usize = 40;
@@ -66,14 +65,11 @@ impl<'a> Witness<'a> {
 /// Whether the pattern makes `after` of `before`, white space and comments aside; `None` when it does not apply.
 #[must_use]
 pub fn reproduces(pattern: &EditPattern, pair: &Pair, finding: Span, steps: usize) -> Option<bool> {
-    let made = apply_to(pattern, &pair.before, pair.span(finding), steps);
+    let made = results(pattern, &pair.before, pair.span(finding), (steps, &mut Results::default()));
     if made.is_empty() {
         return None;
     }
-    Some(made.iter().any(|application| {
-        let patched = application.patched(&pair.before.text);
-        Tree::parse(pair.before.language, &patched).is_ok_and(|tree| tree.same_code(&pair.after))
-    }))
+    Some(made.iter().any(|(_, patched)| patched.same_code(&pair.after)))
 }
 
 /// Asks up to 40 of the memories, which are of the same rule, what they think of the pattern. The fix that the pattern
@@ -101,4 +97,15 @@ pub fn ask(pattern: &EditPattern, witnesses: &[Witness<'_>]) -> Agreement {
         }
     }
     told
+}
+
+/// Reviewed outcomes of all remembered fixes of the rule together.
+#[must_use]
+pub fn rule_record(near: &[(PastFix, f64)], rule: &RuleId) -> TrackRecord {
+    near.iter().filter(|(fix, _)| fix.rule == *rule).fold(TrackRecord::default(), |sum, (fix, _)| TrackRecord {
+        // Praise counts only where people here gave it; an imported file may claim any.
+        accepted: sum.accepted + if fix.provenance.weight() > 0.0 { fix.record.accepted } else { 0 },
+        rejected: sum.rejected + fix.record.rejected,
+        reverted: sum.reverted + fix.record.reverted,
+    })
 }

@@ -1,5 +1,7 @@
 //! One pattern at one finding.
 
+use std::sync::Arc;
+
 use super::matching::{Match, Matcher};
 use super::render::{Applied, Rendered, render};
 use super::tree::{NodeId, Tree};
@@ -50,6 +52,33 @@ pub fn apply(pattern: &EditPattern, language: Language, text: &str, finding: Spa
 /// [`apply`] on a tree that is parsed already.
 #[must_use]
 pub fn apply_to(pattern: &EditPattern, tree: &Tree, finding: Span, steps: usize) -> Vec<Application> {
+    let made = results(pattern, tree, finding, (steps, &mut Results::default()));
+    made.into_iter().map(|(application, _)| application).collect()
+}
+
+/// Patched files by the edits that made them, so that patterns which agree cost one parse together.
+#[derive(Debug, Default)]
+pub struct Results(Vec<(Vec<Applied>, Option<Arc<Tree>>)>);
+
+impl Results {
+    fn of(&mut self, application: &Application, tree: &Tree) -> Option<Arc<Tree>> {
+        if let Some((_, known)) = self.0.iter().find(|(edits, _)| *edits == application.edits) {
+            return known.clone();
+        }
+        let parsed = Tree::parse(tree.language, &application.patched(&tree.text)).ok().map(Arc::new);
+        self.0.push((application.edits.clone(), parsed.clone()));
+        parsed
+    }
+}
+
+/// [`apply_to`], with the patched file of each application. `known` is of this same tree.
+#[must_use]
+pub fn results(
+    pattern: &EditPattern,
+    tree: &Tree,
+    finding: Span,
+    (steps, known): (usize, &mut Results),
+) -> Vec<(Application, Arc<Tree>)> {
     if !is_bounded(&pattern.before) || finding.end > tree.text.len() || finding.start > finding.end {
         return Vec::new();
     }
@@ -64,9 +93,9 @@ pub fn apply_to(pattern: &EditPattern, tree: &Tree, finding: Span, steps: usize)
             continue;
         }
         if let Some(matched) = matcher.at(id)
-            && let Some(application) = one(pattern, tree, id, &matched, steps)
+            && let Some(result) = one(pattern, tree, (id, &matched), (steps, &mut *known))
         {
-            found.push(application);
+            found.push(result);
         }
     }
     found
@@ -95,7 +124,12 @@ fn is_bounded(pattern: &PatternNode) -> bool {
     true
 }
 
-fn one(pattern: &EditPattern, tree: &Tree, root: NodeId, found: &Match, steps: usize) -> Option<Application> {
+fn one(
+    pattern: &EditPattern,
+    tree: &Tree,
+    (root, found): (NodeId, &Match),
+    (steps, known): (usize, &mut Results),
+) -> Option<(Application, Arc<Tree>)> {
     let mut rendered: Vec<Rendered> = Vec::with_capacity(pattern.rewrites.len());
     for rewrite in &pattern.rewrites {
         rendered.push(render(tree, root, &pattern.before, rewrite, found)?);
@@ -117,10 +151,10 @@ fn one(pattern: &EditPattern, tree: &Tree, root: NodeId, found: &Match, steps: u
     }
     let edits = rendered.iter().map(|made| made.applied.clone()).collect();
     let application = Application { matched: tree.node(root).span, edits };
-    let patched = Tree::parse(tree.language, &application.patched(&tree.text)).ok()?;
+    let patched = known.of(&application, tree)?;
     let sound =
         patched.errors <= tree.errors && !patched.same_code(tree) && copies_stay_whole(tree, &patched, &rendered);
-    (sound && converges(pattern, &patched, &rendered, steps)).then_some(application)
+    (sound && converges(pattern, &patched, &rendered, steps)).then_some((application, patched))
 }
 
 /// Whether a pure insertion's tokens stand in the slot's surroundings already.

@@ -4,6 +4,7 @@ mod agreement;
 pub(in crate::fix) mod align;
 mod apply;
 pub(in crate::fix) mod builtins;
+mod compare;
 pub(in crate::fix) mod fragment;
 pub mod guards;
 pub(crate) mod kinds;
@@ -15,8 +16,9 @@ pub(in crate::fix) mod splice;
 pub(crate) mod tree;
 
 pub(in crate::fix) use agreement::reproduces;
-pub use agreement::{Agreement, agreement};
+pub use agreement::{Agreement, agreement, rule_record};
 pub use apply::{Application, DEFAULT_STEPS, apply};
+pub use compare::{same_code, shape};
 pub use propose::{Proposal, Request, propose};
 pub use render::Applied;
 pub use tree::TreeError;

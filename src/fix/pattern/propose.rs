@@ -1,11 +1,15 @@
 //! From remembered fixes to ranked proposals for one finding.
 
+use std::sync::Arc;
+
 use super::agreement::{Agreement, Witness, ask};
-use super::apply::{Application, DEFAULT_STEPS, apply_to};
+use super::apply::{Application, DEFAULT_STEPS, Results, results};
 use super::names;
 use super::tree::Tree;
 use crate::fix::imports;
-use crate::model::{Edit, EditPattern, FixId, Language, Level, PastFix, Provenance, RepoPath, Span};
+use crate::model::{
+    Edit, EditPattern, Evidence, FixId, Language, Level, PastFix, Provenance, RepoPath, Span, TrackRecord,
+};
 
 /// Most proposals of one request.
 const MAX_PROPOSALS: usize = 10;
@@ -54,12 +58,31 @@ impl Proposal {
         edits.extend(imports::insert(language, path, text, &self.imports));
         edits
     }
+
+    /// What speaks for the proposal. `origin` tells people where its donor came from, `record` what became of earlier
+    /// proposals for the rule.
+    #[must_use]
+    pub fn evidence(self, origin: String, record: TrackRecord) -> Evidence {
+        Evidence::PastFix {
+            fix: self.fix,
+            origin,
+            provenance: self.provenance,
+            level: self.level,
+            similarity: self.similarity,
+            supports: self.agreement.supports,
+            contradictions: self.agreement.contradictions,
+            record,
+            foreign_tokens: self.foreign_tokens,
+            donors: self.donors,
+            caution: None,
+        }
+    }
 }
 
 struct Draft<'a> {
     proposal: Proposal,
     pattern: &'a EditPattern,
-    patched: Tree,
+    patched: Arc<Tree>,
     donor_ids: Vec<&'a FixId>,
 }
 
@@ -68,15 +91,15 @@ struct Draft<'a> {
 #[must_use]
 pub fn propose(request: &Request<'_>) -> Vec<Proposal> {
     let Ok(file) = Tree::parse(request.language, request.text) else { return Vec::new() };
-    let mut drafts: Vec<Draft<'_>> = Vec::new();
+    let (mut drafts, mut known): (Vec<Draft<'_>>, _) = (Vec::new(), Results::default());
     for (fix, cosine) in request.similar {
         if fix.language == request.language && fix.superseded_by.is_none() {
-            draft(request, &file, (fix, *cosine), &mut drafts);
+            draft(request, &file, (fix, *cosine), (&mut drafts, &mut known));
         }
     }
-    let known = request.similar.iter().map(|(fix, _)| fix);
+    let nearest = request.similar.iter().map(|(fix, _)| fix);
     let mut asked: Vec<&PastFix> = Vec::new();
-    for fix in known.chain(request.same_rule) {
+    for fix in nearest.chain(request.same_rule) {
         if !asked.iter().any(|other| other.id == fix.id) && fix.language == request.language {
             asked.push(fix);
         }
@@ -91,10 +114,15 @@ pub fn propose(request: &Request<'_>) -> Vec<Proposal> {
     proposals
 }
 
-fn draft<'a>(request: &Request<'a>, file: &Tree, (fix, cosine): (&'a PastFix, f64), drafts: &mut Vec<Draft<'a>>) {
+fn draft<'a>(
+    request: &Request<'a>,
+    file: &Tree,
+    (fix, cosine): (&'a PastFix, f64),
+    (drafts, known): (&mut Vec<Draft<'a>>, &mut Results),
+) {
     for pattern in &fix.patterns {
-        for application in apply_to(pattern, file, request.finding, DEFAULT_STEPS) {
-            let Ok(patched) = Tree::parse(file.language, &application.patched(&file.text)) else { continue };
+        let made = results(pattern, file, request.finding, (DEFAULT_STEPS, &mut *known));
+        for (application, patched) in made {
             let proposal = Proposal {
                 application,
                 level: pattern.level,

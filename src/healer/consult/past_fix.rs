@@ -2,9 +2,9 @@
 
 use super::{Answer, Question};
 use crate::fix::curated;
-use crate::fix::pattern::{Proposal, Request, propose};
+use crate::fix::pattern::{Proposal, Request, propose, rule_record};
 use crate::healer::Healer;
-use crate::model::{Candidate, Evidence, Finding, Language, PastFix, Provenance, RuleId, TrackRecord};
+use crate::model::{Candidate, Finding, Language, PastFix, Provenance};
 use crate::ports::{FixQuery, PortError};
 
 /// Remembered fixes compared with one finding: the nearest are donors, all of them witnesses for or against.
@@ -60,7 +60,7 @@ impl Healer {
                 near.iter().find(|(fix, _)| fix.id == proposal.fix).map_or_else(String::new, |(f, _)| origin(f));
             answer.answers.push(format!("{place}: {}", said(&proposal, &origin)));
             let edits = proposal.edits(language, &base.path, &base.text);
-            let evidence = evidence(proposal, origin, record);
+            let evidence = proposal.evidence(origin, record);
             let candidate = Candidate { title: finding.rule.hint.clone(), edits, evidence };
             answer.candidates.push((finding.fingerprint.clone(), candidate));
         }
@@ -105,36 +105,10 @@ fn origin(fix: &PastFix) -> String {
     }
 }
 
-/// Reviewed outcomes of all remembered fixes of the rule together.
-fn rule_record(near: &[(PastFix, f64)], rule: &RuleId) -> TrackRecord {
-    near.iter().filter(|(fix, _)| fix.rule == *rule).fold(TrackRecord::default(), |sum, (fix, _)| TrackRecord {
-        // Praise counts only where people here gave it; an imported file may claim any.
-        accepted: sum.accepted + if fix.provenance.weight() > 0.0 { fix.record.accepted } else { 0 },
-        rejected: sum.rejected + fix.record.rejected,
-        reverted: sum.reverted + fix.record.reverted,
-    })
-}
-
 fn said(proposal: &Proposal, origin: &str) -> String {
     let Proposal { similarity, agreement, donors, .. } = proposal;
     let (supports, against) = (agreement.supports, agreement.contradictions);
     format!(
         "{origin}: similarity {similarity:.2}, {donors} fix(es) give this edit, {supports:.0} for it and {against:.0} against"
     )
-}
-
-fn evidence(proposal: Proposal, origin: String, record: TrackRecord) -> Evidence {
-    Evidence::PastFix {
-        fix: proposal.fix,
-        origin,
-        provenance: proposal.provenance,
-        level: proposal.level,
-        similarity: proposal.similarity,
-        supports: proposal.agreement.supports,
-        contradictions: proposal.agreement.contradictions,
-        record,
-        foreign_tokens: proposal.foreign_tokens,
-        donors: proposal.donors,
-        caution: None,
-    }
 }
