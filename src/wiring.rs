@@ -2,6 +2,7 @@
 
 mod backends;
 mod keyring;
+mod shadow;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::ports::{ExternalScanner, Forge, Inbox, PortResult, State};
 use crate::webhook::WatchList;
 
 pub use backends::Backends;
+pub use shadow::{Ask, Shadow};
 pub use watched::Watch;
 
 /// How the stores are used.

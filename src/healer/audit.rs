@@ -1,5 +1,6 @@
 //! Questions about what was done: which repositories, which runs, which case a person means, and whether the trail is whole.
 
+mod outcomes;
 mod verify;
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ use crate::state::chain::{PushEvent, PushHead};
 use crate::state::run::RunHead;
 use crate::state::{Index, Page, Query, QueryOf, keys};
 
+pub use outcomes::judged;
 pub use verify::{Checked, Verification, verify, verify_case, verify_run};
 
 /// Runs read in one page.

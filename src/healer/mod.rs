@@ -12,6 +12,7 @@ mod directory;
 mod error;
 mod feedback;
 mod heal;
+mod hindsight;
 mod judge;
 mod later;
 mod learn;
@@ -35,6 +36,7 @@ use crate::ports::{Clock, Embedder, ExternalScanner, FixMemory, Forge, Model, No
 pub use directory::Directory;
 pub use error::HealError;
 pub use heal::{CaseReport, Progress};
+pub use hindsight::Place;
 pub use learn::{HistoricalChange, LearnReport};
 pub use policy::{FRESH_HEAD, Policy, PolicyError, RepositoryConfig};
 pub use quota::{BreakerPolicy, Caps};

@@ -16,25 +16,25 @@ use tempfile::TempDir;
 use crate::support::git::TestRepo;
 
 /// A repository and a state folder of its own.
-struct World {
-    repo: TestRepo,
-    state: TempDir,
+pub struct World {
+    pub repo: TestRepo,
+    pub state: TempDir,
 }
 
 /// What a call left.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {}", self.out))
     }
 
     /// The output, when the call ended with this code.
-    fn ended(self, code: i32) -> String {
+    pub fn ended(self, code: i32) -> String {
         assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
         self.out
     }
@@ -55,7 +55,7 @@ def load(plugin):
 ";
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let repo = TestRepo::new();
         repo.repo.remote("origin", "https://github.com/acme/shop.git").unwrap();
         Self { repo, state: tempfile::tempdir().unwrap() }
@@ -70,11 +70,11 @@ impl World {
         world
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, &[])
     }
 
-    fn run_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+    pub fn run_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Ran {
         run_in(self.repo.path(), self.state.path(), args, environment)
     }
 
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Text with everything that differs from run to run replaced.
-    fn redacted(&self, text: &str) -> String {
+    pub fn redacted(&self, text: &str) -> String {
         let mut text = text.replace(&*self.state.path().to_string_lossy(), "[state]");
         text = text.replace(&*self.repo.path().to_string_lossy(), "[repo]");
         static CHANGING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {

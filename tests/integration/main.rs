@@ -5,6 +5,7 @@
 
 mod architecture;
 mod aws;
+mod calibrate;
 mod cli;
 mod contract;
 mod curated_fixes;
@@ -16,6 +17,7 @@ mod local_git;
 mod local_store;
 mod opensearch;
 mod push;
+mod replay;
 mod rules;
 mod rules_languages;
 mod schedules;

@@ -1,6 +1,7 @@
 //! The command line: what it offers, what it returns, and the way of errors to a person.
 
 mod audit;
+mod calibrate;
 mod config;
 mod demo;
 mod doctor;
@@ -8,6 +9,7 @@ mod heal;
 mod inbox;
 mod memory;
 mod output;
+mod replay;
 mod rules;
 mod scan;
 
@@ -117,9 +119,13 @@ enum Command {
     /// Ask why something was proposed, and why not
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Hold every confidence against what people did with the proposal
+    Calibrate(calibrate::CalibrateArgs),
     /// Remembered fixes
     #[command(subcommand)]
     Memory(memory::MemoryCommand),
+    /// Heal the last pushes of a branch in the shadow and compare with what people did
+    Replay(replay::ReplayArgs),
     /// Tasks that wait or were put aside
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
@@ -243,7 +249,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn start(session: &Session, command: Command) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let exit = runtime.block_on(async {
-        let graceful = matches!(command, Command::Serve(_));
+        let graceful = matches!(command, Command::Serve(_) | Command::Replay(_));
         let run = dispatch(session, command);
         if graceful {
             return run.await;
@@ -268,7 +274,9 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit> {
         Command::Scan(args) => scan::run(session, args).await,
         Command::Serve(args) => serve(session, args).await,
         Command::Audit(command) => audit::run(session, command).await,
+        Command::Calibrate(args) => calibrate::run(session, args).await,
         Command::Memory(command) => memory::run(session, command).await,
+        Command::Replay(args) => replay::run(session, args).await,
         Command::Inbox(command) => inbox::run(session, command).await,
         Command::Rules(command) => rules::run(session, command),
         Command::Config(command) => config::run(session, command),

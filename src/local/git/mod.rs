@@ -11,6 +11,7 @@ pub mod history;
 mod merged;
 pub mod open;
 mod pull_request;
+pub mod pushes;
 pub mod range;
 mod read;
 mod record;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use globset::GlobSet;
+use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -63,18 +64,10 @@ pub async fn learn(session: &Session, args: LearnArgs) -> Result<Exit> {
     let since = args.since.as_deref().map(|text| Since::read(&local, text)).transpose()?.unwrap_or_default();
     let clone = Clone::of(&config, local);
     let wired = wiring::wire(&config, std::slice::from_ref(&clone), Mode::Record, Arc::new(|_| {}))?;
-    let ignored = wired.healer.policy().ignored()?;
-    let mut miner = Miner {
-        session,
-        healer: wired.healer,
-        clone,
-        ignored: Arc::new(ignored),
-        options: Options { since: since.time, max_files: args.max_files, ..Options::default() },
-        hidden: since.revision,
-        position: Position::default(),
-        budget: args.limit_commits.map_or(usize::MAX, |limit| limit as usize),
-        tally: Tally::default(),
-    };
+    let options = Options { since: since.time, max_files: args.max_files, ..Options::default() };
+    let mut miner = Miner::new(session, wired.healer, clone, options)?;
+    miner.hidden = since.revision;
+    miner.at_most(args.limit_commits.map(|limit| limit as usize));
     if !args.again {
         miner.position = Position::load(&*miner.healer.ports().state, &miner.clone.repository.id).await?;
     }
@@ -108,7 +101,7 @@ impl Since {
 }
 
 /// A call at work.
-struct Miner<'a> {
+pub struct Miner<'a> {
     session: &'a Session,
     healer: Healer,
     clone: Clone,
@@ -119,12 +112,35 @@ struct Miner<'a> {
     position: Position,
     /// Commits that may still be looked at.
     budget: usize,
-    tally: Tally,
+    /// Whether nobody is shown how far it has come.
+    pub quiet: bool,
+    pub tally: Tally,
+}
+
+impl<'a> Miner<'a> {
+    /// One that has looked at nothing yet.
+    pub fn new(session: &'a Session, healer: Healer, clone: Clone, options: Options) -> Result<Self> {
+        let ignored = Arc::new(healer.policy().ignored()?);
+        let (position, tally) = (Position::default(), Tally::default());
+        let (hidden, budget, quiet) = (None, usize::MAX, false);
+        Ok(Self { session, healer, clone, ignored, options, hidden, position, budget, quiet, tally })
+    }
+
+    /// Looks at no more than this many commits; `None` for all.
+    pub fn at_most(&mut self, commits: Option<usize>) {
+        self.budget = commits.unwrap_or(usize::MAX);
+    }
+
+    /// Passes over what a limit left of the history up to `head`, for good.
+    pub fn leave_rest(&mut self, head: &CommitId) {
+        self.position = Position { done: Some(head.clone()), under_way: None };
+        self.budget = usize::MAX;
+    }
 }
 
 impl Miner<'_> {
     /// First what an earlier call left, then what is new since.
-    async fn mine(&mut self, head: CommitId) -> Result<()> {
+    pub async fn mine(&mut self, head: CommitId) -> Result<()> {
         if let Some(left) = self.position.under_way.clone() {
             self.walk(left.from, Some(left.after)).await?;
         }
@@ -163,7 +179,8 @@ impl Miner<'_> {
     async fn compare(&mut self, from: &CommitId, mut commits: mpsc::Receiver<Read>) -> Result<()> {
         let began = Instant::now();
         let mut recorded = Instant::now();
-        let spinner = self.session.output.spinner("reading the history");
+        let output = &self.session.output;
+        let spinner = if self.quiet { ProgressBar::hidden() } else { output.spinner("reading the history") };
         let mut group = Vec::with_capacity(GROUP);
         while commits.recv_many(&mut group, GROUP).await > 0 {
             let Some(Read { commit, looked_at, total }) = group.last() else { break };

@@ -3,7 +3,7 @@
 mod forget;
 mod import;
 mod incoming;
-mod learn;
+pub(super) mod learn;
 pub(super) mod list;
 mod position;
 mod show;
