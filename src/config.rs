@@ -373,8 +373,9 @@ fn resolve(
         sagemaker: file.sagemaker.clone(),
     };
     services.agree(&file)?;
-    // A function keeps nothing on its machine.
-    let nowhere = || services.aws.table.as_ref().map(|_| std::env::temp_dir().join("codehealer"));
+    // A function keeps nothing on its machine: a receiver has a queue, a worker a table too.
+    let is_function = services.aws.table.is_some() || services.aws.queue.is_some();
+    let nowhere = || is_function.then(|| std::env::temp_dir().join("codehealer"));
     let state = state.or_else(|| default_state(environment)).or_else(nowhere).ok_or(ConfigError::NoHome)?;
     let mut policy = Policy { caps: services.caps(&limits), ..policy };
     if let Some(github) = &services.github {

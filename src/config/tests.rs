@@ -62,3 +62,14 @@ fn an_empty_secret_file_is_an_error() {
     std::fs::write(file.path(), "\n").unwrap();
     assert!(SecretSource::File(file.path().to_path_buf()).read().is_err());
 }
+
+#[test]
+fn a_function_needs_no_home_whatever_it_keeps_in_the_cloud() {
+    let nobody = Environment::default();
+    let queue = "[aws]\nqueue = 'https://sqs/1/q'\ndead_letter_queue = 'https://sqs/1/d'\n";
+    for text in [queue.to_owned(), "[aws]\ntable = 't'\n".to_owned(), format!("{queue}table = 't'\n")] {
+        let state = load(&text, &nobody, Flags::default()).unwrap().state;
+        assert_eq!(state, std::env::temp_dir().join("codehealer"), "{text}");
+    }
+    assert!(matches!(load("", &nobody, Flags::default()), Err(ConfigError::NoHome)));
+}
