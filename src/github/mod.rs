@@ -16,6 +16,7 @@ mod kept;
 mod objects;
 mod prefetch;
 mod pulls;
+pub mod registration;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -86,16 +86,17 @@ impl Wire {
 
     /// Sends one call, once.
     pub async fn send(&self, token: &SecretString, call: &Call) -> Asked<Answer> {
-        let client = self.client.get_or_try_init(|| async { connect(Arc::clone(&self.base)) }).await?;
-        let client = client.user_access_token(token.clone()).map_err(|error| unreachable(&error))?;
-        let path = call.path.as_str();
-        let sent = match call.method {
-            Method::Get => client._get(path).await,
-            Method::Post => client._post(path, call.body.as_ref()).await,
-            Method::Patch => client._patch(path, call.body.as_ref()).await,
-        };
-        let response = sent.map_err(|error| unreachable(&error))?;
-        read(reqwest::Response::from(response.map(Body::wrap))).await
+        let client = self.client().await?.user_access_token(token.clone()).map_err(|error| unreachable(&error))?;
+        execute(&client, call).await
+    }
+
+    /// The same with nothing that says who we are.
+    pub async fn send_openly(&self, call: &Call) -> Asked<Answer> {
+        execute(self.client().await?, call).await
+    }
+
+    async fn client(&self) -> Asked<&Octocrab> {
+        self.client.get_or_try_init(|| async { connect(Arc::clone(&self.base)) }).await
     }
 
     /// The path of the API that an answer redirects to; `None` when it is elsewhere.
@@ -107,6 +108,17 @@ impl Wire {
         let below = place.path().strip_prefix(self.base.url.path().trim_end_matches('/'))?;
         Some(place.query().map_or_else(|| below.to_owned(), |query| format!("{below}?{query}")))
     }
+}
+
+async fn execute(client: &Octocrab, call: &Call) -> Asked<Answer> {
+    let path = call.path.as_str();
+    let sent = match call.method {
+        Method::Get => client._get(path).await,
+        Method::Post => client._post(path, call.body.as_ref()).await,
+        Method::Patch => client._patch(path, call.body.as_ref()).await,
+    };
+    let response = sent.map_err(|error| unreachable(&error))?;
+    read(reqwest::Response::from(response.map(Body::wrap))).await
 }
 
 /// https to anywhere, http to this machine only.

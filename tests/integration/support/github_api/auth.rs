@@ -111,6 +111,7 @@ impl Actor {
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
+    Anybody,
     App,
     Installation,
     /// Any token at all.
@@ -189,7 +190,7 @@ impl World {
     /// Whether the caller may call a route that names no repository.
     pub fn admit(&self, actor: &Actor, who: Who) -> Result<(), Answer> {
         match (who, actor) {
-            (Who::App, Actor::App) | (Who::Person, Actor::Token(_)) | (Who::Repository, _) => Ok(()),
+            (Who::App, Actor::App) | (Who::Person, Actor::Token(_)) | (Who::Repository | Who::Anybody, _) => Ok(()),
             (Who::App, _) => Err(Answer::error(401, "A JSON web token could not be decoded")),
             (Who::Installation, Actor::Token(token)) if token.installation.is_some() => Ok(()),
             (_, Actor::Nobody) => Err(Answer::error(401, "Requires authentication")),

@@ -12,6 +12,7 @@ mod objects;
 pub mod openapi;
 mod people;
 mod pulls;
+mod registration;
 mod routes;
 mod shapes;
 mod talk;

@@ -19,8 +19,14 @@ type Handler = fn(&mut World, &Request) -> Outcome;
 /// takes them.
 type Route = (&'static str, &'static str, Who, Handler);
 
-const ROUTES: [Route; 42] = [
+const ROUTES: [Route; 48] = [
     ("GET", "/app", Who::App, World::get_app),
+    ("POST", "/app-manifests/{code}/conversions", Who::Anybody, World::post_conversion),
+    ("GET", "/app/hook/config", Who::App, World::get_hook),
+    ("PATCH", "/app/hook/config", Who::App, World::patch_hook),
+    ("GET", "/app/hook/deliveries", Who::App, World::list_hook_deliveries),
+    ("POST", "/app/hook/deliveries/{delivery_id}/attempts", Who::App, World::post_attempt),
+    ("GET", "/app/installations", Who::App, World::list_installations),
     ("POST", "/app/installations/{installation_id}/access_tokens", Who::App, World::post_access_token),
     ("GET", "/repos/{owner}/{repo}/installation", Who::App, World::get_installation),
     ("GET", "/installation/repositories", Who::Installation, World::list_installation_repositories),

@@ -52,7 +52,7 @@ const PARTS: [(&str, &str); 38] = [
 ];
 
 /// When the repositories of the tests were made.
-const BORN: &str = "2023-01-01T00:00:00Z";
+pub const BORN: &str = "2023-01-01T00:00:00Z";
 
 /// A time in milliseconds as GitHub writes it.
 pub fn date(milliseconds: u64) -> String {

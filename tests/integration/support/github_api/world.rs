@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::auth::{App, Installation, Token, manifest_events, manifest_permissions};
 use super::http::Answer;
+use super::registration::Registration;
 use super::webhooks::Delivery;
 
 /// The app's number and its name in addresses.
@@ -112,6 +113,7 @@ pub struct World {
     pub(super) deliveries: Vec<Delivery>,
     /// Deliveries that broke GitHub's schemas.
     pub(super) unlawful: Vec<String>,
+    pub registration: Registration,
     /// Requests that are left of this hour's.
     pub remaining: u64,
     next_id: u64,
@@ -139,6 +141,7 @@ impl World {
             pusher: "ada".to_owned(),
             deliveries: Vec::new(),
             unlawful: Vec::new(),
+            registration: Registration::default(),
             remaining: 5000,
             next_id: 1000,
         }
