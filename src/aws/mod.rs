@@ -6,6 +6,7 @@ pub mod error;
 pub mod sagemaker;
 pub mod secrets;
 pub mod sqs;
+pub mod vault;
 
 /// What is wrong with a table or a queue, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
