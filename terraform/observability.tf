@@ -235,11 +235,12 @@ locals {
   breaker_metric = "${var.name}-breaker-open"
 }
 
-# A breaker that is open has no metric of its own; the worker's log says so with these words each time it leaves a service alone.
+# A breaker that is open has no metric of its own; the worker's log says so with these words each time it leaves a service alone
+# (src/healer/quota.rs; tests/integration/deployment/alarms.rs holds the two together).
 resource "aws_cloudwatch_log_metric_filter" "breaker" {
   name           = "${var.name}-breaker-open"
   log_group_name = aws_cloudwatch_log_group.worker.name
-  pattern        = "\"its circuit breaker is open\""
+  pattern        = "\"a circuit breaker is open\""
 
   metric_transformation {
     namespace = "CodeHealer/Log"

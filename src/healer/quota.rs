@@ -275,6 +275,13 @@ fn is_down(kind: &ErrorKind) -> bool {
 }
 
 fn left_alone(dependency: &'static str, breaker: &Breaker, wait_ms: UnixMillis) -> PortError {
+    // The alarm `breaker-open` counts lines with these words (terraform/observability.tf).
+    tracing::warn!(
+        dependency,
+        failures = breaker.failures,
+        seconds = wait_ms.div_ceil(1000),
+        "a circuit breaker is open"
+    );
     let attempted = format!(
         "ask: its circuit breaker is open for another {} s after {} failures in a row, the last one: {}",
         wait_ms.div_ceil(1000),

@@ -12,8 +12,10 @@ use crate::aws::dynamodb::DynamoState;
 use crate::aws::sagemaker::{EmbedderOptions, ModelOptions, Profile, SageMakerEmbedder, SageMakerModel};
 use crate::aws::secrets::AwsSecrets;
 use crate::aws::sqs::{SqsInbox, SqsOptions};
+use crate::aws::vault::Vault;
 use crate::config::services::{GitHubAuth, ModelProfile, OpenSearchAuth};
 use crate::config::{Config, SecretSource};
+use crate::github::registration::GitHubApp;
 use crate::github::{Auth as GitHubLogin, GitHubForge, GitHubOptions};
 use crate::local::clock::SystemClock;
 use crate::local::embedder::StructuralEmbedder;
@@ -65,6 +67,12 @@ impl<'c> Backends<'c> {
     #[must_use]
     pub fn credential(&self, source: &SecretSource) -> Credential {
         self.keyring.credential(source)
+    }
+
+    /// Where secrets are stored, for who sets a deployment up.
+    #[must_use]
+    pub fn vault(&self) -> Vault {
+        Vault::new(self.aws.clone())
     }
 
     /// The state file of this machine.
@@ -221,6 +229,16 @@ impl<'c> Backends<'c> {
             clock: self.clock(),
         };
         GitHubForge::new(options).map(Some)
+    }
+
+    /// The App itself, where GitHub knows us as one.
+    ///
+    /// # Errors
+    /// When GitHub's address is none.
+    pub fn app(&self) -> PortResult<Option<GitHubApp>> {
+        let Some(given) = &self.config.services.github else { return Ok(None) };
+        let GitHubAuth::App { id, private_key, .. } = &given.auth else { return Ok(None) };
+        GitHubApp::new(&given.api_url, *id, self.credential(private_key), self.clock()).map(Some)
     }
 
     fn slack(&self) -> PortResult<Option<Arc<SlackApi>>> {

@@ -166,6 +166,8 @@ async fn nothing_is_left_behind(cloud: &Cloud) {
     cloud.github.assert_lawful();
     assert!(cloud.notices().iter().all(|notice| notice["channel"].is_null() || notice["channel"] == NOTICES));
     let doctor: Value = serde_json::from_str(&cloud.cli(&["doctor", "--format", "json"])).unwrap();
-    let bad: Vec<&Value> = doctor.as_array().unwrap().iter().filter(|check| check["status"] == "bad").collect();
+    // Deliveries are carried by the test: there is no address that a webhook could point to.
+    let bad = doctor.as_array().unwrap().iter().filter(|check| check["status"] == "bad" && check["name"] != "webhook");
+    let bad: Vec<&Value> = bad.collect();
     assert!(bad.is_empty(), "{bad:#?}");
 }

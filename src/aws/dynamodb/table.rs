@@ -132,6 +132,14 @@ impl DynamoState {
         Some(recovery.point_in_time_recovery_status() == Some(&PointInTimeRecoveryStatus::Enabled))
     }
 
+    /// Whether nobody can delete the table by one call; `None` where there is no table or it is not told.
+    ///
+    /// # Errors
+    /// When DynamoDB cannot be asked.
+    pub async fn protected(&self) -> PortResult<Option<bool>> {
+        Ok(self.describe().await?.and_then(|table| table.deletion_protection_enabled()))
+    }
+
     async fn describe(&self) -> PortResult<Option<TableDescription>> {
         let answer = self.client().await?.describe_table().table_name(self.table()).send().await;
         match answer {

@@ -9,9 +9,11 @@ mod heal;
 mod inbox;
 mod memory;
 mod output;
+mod ping;
 mod replay;
 mod rules;
 mod scan;
+mod setup;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -135,6 +137,8 @@ enum Command {
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Register the GitHub App, store its secrets, check its permissions and its webhook
+    Setup(setup::SetupArgs),
     /// Check that everything needed is there, with the remedy where it is not
     Doctor(doctor::DoctorArgs),
     /// Make a small shop with planted bugs and heal it: the real path, in a folder of its own
@@ -280,6 +284,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit> {
         Command::Inbox(command) => inbox::run(session, command).await,
         Command::Rules(command) => rules::run(session, command),
         Command::Config(command) => config::run(session, command),
+        Command::Setup(args) => setup::run(session, args).await,
         Command::Doctor(args) => doctor::run(session, args).await,
         Command::Demo(args) => demo::run(session, args).await,
         Command::Completions { shell } => {

@@ -17,6 +17,7 @@ pub async fn checks(config: &Config) -> Vec<Check> {
     github(config, &backends, &mut checks).await;
     if let Some(table) = backends.table() {
         checks.push(defects("state table", table.table(), table.check().await));
+        checks.extend(super::table::checks(&table, &*backends.clock()).await);
     }
     if let Some(queue) = backends.queue() {
         // How long the worker may run is not known here; the deployment sees to it.
@@ -53,8 +54,12 @@ fn queues(found: PortResult<QueueHealth>) -> Check {
     match found {
         Ok(health) if health.defects.is_empty() => {
             let (depth, status) = (health.depth, if health.depth.buried == 0 { Status::Ok } else { Status::Warn });
-            let told = format!("{} wait, {} are worked on, {} put aside", depth.ready, depth.hidden, depth.buried);
-            Check::new("queue", status, told)
+            let remedy = match depth.buried {
+                0 => "",
+                _ => "; `codehealer inbox list` says why, `codehealer inbox redrive` tries them again",
+            };
+            let (ready, hidden, buried) = (depth.ready, depth.hidden, depth.buried);
+            Check::new("queue", status, format!("{ready} wait, {hidden} are worked on, {buried} put aside{remedy}"))
         }
         other => defects("queue", "the queue", other.map(|health| health.defects)),
     }
@@ -84,6 +89,10 @@ async fn github(config: &Config, backends: &Backends<'_>, checks: &mut Vec<Check
         checks.push(match github.check(&repository.name).await {
             Ok(found) if !found.is_fine() => Check::new("github", Status::Bad, found.to_string()),
             Ok(found) if found.renamed => Check::new("github", Status::Warn, found.to_string()),
+            Ok(found) if found.calls_left.is_some_and(|(left, limit)| left < limit / 10) => {
+                let told = format!("{found}; work waits when none is left: who else uses this App or token?");
+                Check::new("github", Status::Warn, told)
+            }
             other => told("github", other),
         });
     }

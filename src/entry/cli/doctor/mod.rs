@@ -3,6 +3,8 @@
 mod deployment;
 mod machine;
 mod services;
+mod table;
+mod webhook;
 
 use std::path::PathBuf;
 
@@ -24,6 +26,9 @@ pub struct DoctorArgs {
     path: PathBuf,
     #[command(flatten)]
     sources: Sources,
+    /// Address that GitHub delivers to, to be sent a signed ping [default: where the App's webhook points]
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<String>,
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -73,6 +78,7 @@ pub async fn run(session: &Session, args: DoctorArgs) -> Result<Exit> {
             checks.extend(machine::checks(&config).await);
             checks.extend(services::checks(&config, &args.path).await);
             checks.extend(deployment::checks(&config).await);
+            checks.extend(webhook::checks(&config, args.webhook_url.as_deref()).await);
             spinner.finish_and_clear();
         }
     }
