@@ -61,8 +61,14 @@ locals {
     slack        = "${local.put} ${var.name}/slack --secret-string file://slack-bot-token.txt"
     slack-user   = "${local.put} ${var.name}/slack-user --secret-string file://slack-user-token.txt"
   }
+  # One call does for an App of `codehealer setup` what is by hand in the first three steps.
+  setup      = var.github.token ? "" : <<-EOT
+    An App that `codehealer setup` registered needs of steps 1 to 3 only this, and other tokens than its own:
+         AWS_REGION=${var.region} codehealer setup --store aws:${var.name} --webhook-url ${local.base_url}/webhook
+
+  EOT
   next_steps = <<-EOT
-    1. Store the secrets, from files so that they stay out of your shell's history, then delete the files:
+    ${local.setup}1. Store the secrets, from files so that they stay out of your shell's history, then delete the files:
     ${join("\n", [for key in sort(keys(local.secrets)) : "     ${local.stores[key]}"])}
     2. Tell GitHub${var.github.token ? "" : " (settings of the App)"}: webhook URL ${local.base_url}/webhook, content type
        application/json, the secret of webhook.txt, events: pushes, pull requests, issue comments${var.github.token ? "" : "; then install the App on the repositories"}.
