@@ -32,7 +32,8 @@ pub fn lines(bins: &[Bin], few: usize) -> Vec<Line> {
     let mut lines = vec![Line::new(0, "share that people merged").toned(Tone::Quiet)];
     for (number, row) in plane.iter().enumerate() {
         let up = ROWS - number;
-        let label = if up % LABELLED == 0 { format!("{:>4} ┤", up * 100 / ROWS) } else { "     │".to_owned() };
+        let label =
+            if up.is_multiple_of(LABELLED) { format!("{:>4} ┤", up * 100 / ROWS) } else { "     │".to_owned() };
         lines.push(Line::new(0, format!("{label}{}", row.iter().collect::<String>()).trim_end()));
     }
     lines.push(Line::new(0, &format!("     └┬{}", "─────────┬".repeat(COLUMNS / 10))));
