@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet};
 
 /// Where GitHub looks, in this order; the first one there counts.
 pub(super) const PLACES: [&str; 3] = [".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"];
@@ -10,10 +10,13 @@ pub(super) const PLACES: [&str; 3] = [".github/CODEOWNERS", "CODEOWNERS", "docs/
 const LARGEST: usize = 3 * 1024 * 1024;
 /// Rules that are read.
 const RULES: usize = 10_000;
+/// Longest pattern that is read, bytes, and its wildcards: what a pattern costs grows with them. Longer ones make no sense.
+const PATTERN: usize = 1_000;
+const WILDCARDS: usize = 50;
 
 /// One line: files by pattern, and their owners, which may be none.
 struct Rule {
-    matchers: Vec<GlobMatcher>,
+    pattern: String,
     owners: Vec<String>,
 }
 
@@ -30,26 +33,28 @@ impl CodeOwners {
 
     /// Owners of any of these files: logins, and teams as `organisation/team`, each once, in order of the files.
     pub fn of<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-        let mut seen = BTreeSet::new();
-        let mut owners = Vec::new();
-        for path in paths {
-            let rule = self.rules.iter().rev().find(|rule| rule.matchers.iter().any(|m| m.is_match(path)));
-            for owner in rule.map(|rule| rule.owners.as_slice()).unwrap_or_default() {
-                if seen.insert(owner.to_lowercase()) {
-                    owners.push(owner.clone());
-                }
+        let mut files: Vec<(&str, Option<&Rule>)> = paths.into_iter().map(|path| (path, None)).collect();
+        // One pattern at a time: all of them together may fill the memory.
+        for rule in self.rules.iter().rev() {
+            if files.iter().all(|(_, known)| known.is_some()) {
+                break;
             }
+            let Some(globs) = globs(&rule.pattern) else { continue };
+            let matching = files.iter_mut().filter(|(path, known)| known.is_none() && globs.is_match(path));
+            matching.for_each(|(_, known)| *known = Some(rule));
         }
-        owners
+        let mut seen = BTreeSet::new();
+        let owners = files.iter().filter_map(|(_, rule)| *rule).flat_map(|rule| &rule.owners);
+        owners.filter(|owner| seen.insert(owner.to_lowercase())).cloned().collect()
     }
 }
 
 fn rule(line: &str) -> Option<Rule> {
     let mut words = words(line).into_iter();
-    let matchers = matchers(&words.next()?)?;
+    let pattern = words.next().filter(|pattern| is_pattern(pattern))?;
     // Owners by e-mail cannot be asked through the API.
     let owners = words.filter_map(|word| word.strip_prefix('@').map(str::to_owned)).filter(|owner| is_owner(owner));
-    Some(Rule { matchers, owners: owners.collect() })
+    Some(Rule { pattern, owners: owners.collect() })
 }
 
 /// Words up to a comment; a backslash takes a space or a `#` into the word.
@@ -79,10 +84,14 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// Patterns are those of gitignore, without `!` and `[ ]`.
-fn matchers(pattern: &str) -> Option<Vec<GlobMatcher>> {
-    if pattern.starts_with('!') || pattern.contains(['[', ']', '{', '}']) {
-        return None;
-    }
+fn is_pattern(pattern: &str) -> bool {
+    let wildcards = pattern.bytes().filter(|byte| matches!(byte, b'*' | b'?')).count();
+    let bounded = pattern.len() <= PATTERN && wildcards <= WILDCARDS;
+    bounded && !pattern.starts_with('!') && !pattern.contains(['[', ']', '{', '}'])
+}
+
+/// Matches what a pattern means.
+fn globs(pattern: &str) -> Option<GlobSet> {
     let body = pattern.trim_start_matches('/');
     let anchored = pattern.starts_with('/') || body.trim_end_matches('/').contains('/');
     let body = if anchored || body.starts_with("**/") { body.to_owned() } else { format!("**/{body}") };
@@ -96,11 +105,12 @@ fn matchers(pattern: &str) -> Option<Vec<GlobMatcher>> {
         }
         globs.push(body);
     }
-    let glob = |text: &String| {
-        let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
-        glob.ok().map(|glob| glob.compile_matcher())
-    };
-    globs.iter().map(glob).collect()
+    // A set says when it cannot be made; a matcher of one glob would panic.
+    let mut set = GlobSet::builder();
+    for text in &globs {
+        set.add(GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build().ok()?);
+    }
+    set.build().ok()
 }
 
 /// A login, or `organisation/team`.
@@ -175,8 +185,31 @@ mod tests {
 
     #[test]
     fn a_hostile_file_costs_little() {
-        let owners = CodeOwners::parse(&format!("{} @x\n", "*a".repeat(200)));
+        let owners = CodeOwners::parse(&format!("{} @x\n", "*a".repeat(WILDCARDS)));
+        assert_eq!(owners.rules.len(), 1);
         assert_eq!(owners.of([format!("{}b", "a".repeat(3000)).as_str()]), Vec::<String>::new());
         assert_eq!(CodeOwners::parse(&"* @x\n".repeat(1_000_000)).of(["a"]), Vec::<String>::new());
+    }
+
+    /// A pattern may be so long that nothing can be made of it; the other lines still count.
+    #[test]
+    fn a_pattern_that_is_too_much_is_skipped_and_the_others_count() {
+        let piece = "?".repeat(100);
+        for bomb in [
+            "*a".repeat(WILDCARDS + 1),
+            "*a".repeat(100_000),
+            "?".repeat(100_000),
+            "**/".repeat(100_000),
+            "a/".repeat(PATTERN),
+            "\\*".repeat(100_000),
+            format!("{piece}/").repeat(1_000),
+            "é".repeat(100_000),
+        ] {
+            let owners = CodeOwners::parse(&format!("*.py @ann\n{bomb} @mallory\n{bomb}\n"));
+            assert_eq!(owners.rules.len(), 1, "{bomb:.20}");
+            assert_eq!(owners.of(["src/a.py", &"a".repeat(4_000), &piece]), ["ann"], "{bomb:.20}");
+        }
+        let most = "é".repeat(PATTERN / 2 - WILDCARDS) + &"*?".repeat(WILDCARDS / 2);
+        assert_eq!(CodeOwners::parse(&format!("* @ann\n{most} @bob\n")).of([most.as_str(), "x"]), ["bob", "ann"]);
     }
 }
