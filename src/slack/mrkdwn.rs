@@ -144,9 +144,13 @@ fn literal(out: &mut String, c: char, after: &str) {
     }
 }
 
+/// Longest name of an entity, bytes: `#1114111`. Looking further would cost the square of a line of ampersands.
+const ENTITY: usize = 8;
+
 /// The character that an entity after its `&` stands for, and what follows.
 fn entity(after: &str) -> Option<(char, &str)> {
-    let (name, rest) = after.split_once(';')?;
+    let end = after.bytes().take(ENTITY + 1).position(|byte| byte == b';')?;
+    let (name, rest) = after.split_at_checked(end).and_then(|(name, rest)| Some((name, rest.get(1..)?)))?;
     let meant = match name {
         "lt" => '<',
         "gt" => '>',
@@ -234,5 +238,27 @@ mod tests {
     fn an_open_fence_or_span_ends_with_the_text() {
         assert_eq!(pieces("a\n```\nb"), [Piece::Text("a".into()), Piece::Code("b".into())]);
         assert_eq!(text("a `b").replace(BREAK, ""), "a `b");
+    }
+
+    #[test]
+    fn marks_without_an_end_grow_by_a_bounded_factor() {
+        for seed in ["&", "&#", "&lt", "`", "` `` ", "\\", "\\`", "*", "*_~", "``` ", "# ", "- ", "<!here", "&#65"] {
+            for end in ["", "\n"] {
+                let hostile = format!("{seed}{end}").repeat(50_000 / seed.len());
+                let shown = pieces(&hostile).into_iter().map(|piece| match piece {
+                    Piece::Text(text) | Piece::Code(text) => text.len(),
+                });
+                assert!(shown.sum::<usize>() <= 5 * hostile.len(), "{seed:?}");
+            }
+        }
+    }
+
+    /// However long a line of ampersands is, each looks only a little way ahead.
+    #[test]
+    fn the_end_of_an_entity_is_looked_for_nearby() {
+        assert_eq!(text("&#65;&lt;&#128512;"), "A&lt;\u{1f600}");
+        let far = format!("&#{}65;", "0".repeat(ENTITY));
+        assert_eq!(text(&far), format!("&amp;{}", &far[1..]));
+        assert_eq!(text("&;&"), "&amp;;&amp;");
     }
 }
