@@ -149,4 +149,25 @@ mod tests {
         assert_eq!(reason("# we could write codehealer: ignore[x] y"), None);
         assert_eq!(reason("# ast-grep-ignore"), None);
     }
+
+    /// Comments that begin like ours and do not end: each is read once, and none of it suppresses anything.
+    #[test]
+    fn hostile_comments_are_read_once_and_suppress_nothing() {
+        let many = |piece: &str| piece.repeat(50_000);
+        for hostile in [
+            format!("# codehealer: ignore[{}", many("[")),
+            format!("# codehealer: ignore[{}]", many("a,")),
+            format!("# codehealer: ignore[{}] x", many(" ,")),
+            format!("# codehealer: ignore[a] {}", many("*/")),
+            format!("# codehealer: ignore[a] {}", many("— ")),
+            format!("{}codehealer: ignore", many("/*#-<!; ")),
+            format!("# codehealer:{}ignore{}", many(" "), many(" ")),
+        ] {
+            assert!(matches!(parse(&hostile), Some(Err(_))), "{hostile:.60}");
+        }
+        assert!(parse(&many("codehealer: ignor")).is_none());
+        let ids: Vec<String> = (0..10_000).map(|number| format!("r-{number}")).collect();
+        let ignore = parse(&format!("# codehealer: ignore[{}] why", ids.join(","))).unwrap().unwrap();
+        assert_eq!((ignore.rules.len(), ignore.reason.as_str()), (10_000, "why"));
+    }
 }
