@@ -13,10 +13,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use codehealer::github::{Auth, GitHubForge, GitHubOptions};
 use codehealer::local::clock::SystemClock;
-use codehealer::model::{BlobId, CommitId, Notice, RepoPath, Repository, RepositoryId};
-use codehealer::ports::{
-    BranchOutcome, BranchPlan, Changes, Decoration, File, Forge, Permission, PortResult, PullRequest, PullRequestPlan,
-};
+use codehealer::model::{CommitId, Notice, RepoPath, Repository, RepositoryId};
+use codehealer::ports::{BranchOutcome, BranchPlan, Changes, File, Forge, PortResult, PullRequest, PullRequestPlan};
 use git2::Oid;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -25,8 +23,10 @@ use super::Vault;
 use super::world::Rest;
 use crate::contract::forge::World;
 use crate::contract::forge::hosted::Hosted;
+use crate::support::faults::Call;
 use crate::support::git::TestRepo;
 use crate::support::github_api::APP_KEY;
+use crate::support::relay::{Relay, forge_by_relay};
 use crate::support::servers;
 
 /// A repository of its own on the shared server, mirrored from and to a real one.
@@ -283,9 +283,20 @@ impl Mirrored {
 }
 
 #[async_trait]
-impl Forge for Mirrored {
+impl Relay for Mirrored {
+    fn behind(&self) -> &dyn Forge {
+        &self.inner
+    }
+
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        // An archived repository, which takes nothing any more, can still be looked at.
+        if call.verb != "repository" {
+            self.push().await;
+        }
+        Ok(())
+    }
+
     async fn head(&self, repository: &Repository, reference: &str) -> PortResult<Option<CommitId>> {
-        self.push().await;
         match self.inner.head(repository, reference).await? {
             Some(id) => Ok(Some(self.here(id).await)),
             None => Ok(None),
@@ -298,7 +309,6 @@ impl Forge for Mirrored {
         base: Option<&CommitId>,
         head: &CommitId,
     ) -> PortResult<Changes> {
-        self.push().await;
         let head = self.there(head).await;
         match base {
             Some(base) => self.inner.changed_files(repository, Some(&self.there(base).await), &head).await,
@@ -307,17 +317,10 @@ impl Forge for Mirrored {
     }
 
     async fn read(&self, repository: &Repository, commit: &CommitId, path: &RepoPath) -> PortResult<Option<File>> {
-        self.push().await;
         self.inner.read(repository, &self.there(commit).await, path).await
     }
 
-    async fn read_blob(&self, repository: &Repository, blob: &BlobId) -> PortResult<Vec<u8>> {
-        self.push().await;
-        self.inner.read_blob(repository, blob).await
-    }
-
     async fn ensure_branch(&self, repository: &Repository, plan: &BranchPlan) -> PortResult<BranchOutcome> {
-        self.push().await;
         let plan = BranchPlan { parent: self.there(&plan.parent).await, ..plan.clone() };
         let outcome = self.inner.ensure_branch(repository, &plan).await?;
         self.pull().await;
@@ -333,7 +336,6 @@ impl Forge for Mirrored {
         repository: &Repository,
         plan: &PullRequestPlan,
     ) -> PortResult<(PullRequest, bool)> {
-        self.push().await;
         let (request, new) = self.inner.ensure_pull_request(repository, plan).await?;
         Ok((self.pull_here(request).await, new))
     }
@@ -344,47 +346,17 @@ impl Forge for Mirrored {
         branch: &str,
         base: &str,
     ) -> PortResult<Option<PullRequest>> {
-        self.push().await;
         match self.inner.find_pull_request(repository, branch, base).await? {
             Some(request) => Ok(Some(self.pull_here(request).await)),
             None => Ok(None),
         }
     }
 
-    async fn repository(&self, name: &str) -> PortResult<Option<Repository>> {
-        self.inner.repository(name).await
-    }
-
-    async fn open_pull_requests(&self, repository: &Repository, prefix: &str) -> PortResult<Vec<PullRequest>> {
-        self.push().await;
-        self.inner.open_pull_requests(repository, prefix).await
-    }
-
     async fn pull_request(&self, repository: &Repository, number: u64) -> PortResult<Option<PullRequest>> {
-        self.push().await;
         match self.inner.pull_request(repository, number).await? {
             Some(request) => Ok(Some(self.pull_here(request).await)),
             None => Ok(None),
         }
-    }
-
-    async fn close_pull_request(&self, repository: &Repository, number: u64) -> PortResult<()> {
-        self.push().await;
-        self.inner.close_pull_request(repository, number).await
-    }
-
-    async fn decorate(&self, repository: &Repository, number: u64, with: &Decoration) -> PortResult<()> {
-        self.inner.decorate(repository, number, with).await
-    }
-
-    async fn ensure_comment(
-        &self,
-        repository: &Repository,
-        number: u64,
-        key: &str,
-        markdown: &str,
-    ) -> PortResult<String> {
-        self.inner.ensure_comment(repository, number, key, markdown).await
     }
 
     async fn annotate(
@@ -394,14 +366,11 @@ impl Forge for Mirrored {
         key: &str,
         notice: &Notice,
     ) -> PortResult<Option<String>> {
-        self.push().await;
         self.inner.annotate(repository, &self.there(commit).await, key, notice).await
     }
-
-    async fn permission(&self, repository: &Repository, login: &str) -> PortResult<Permission> {
-        self.inner.permission(repository, login).await
-    }
 }
+
+forge_by_relay!(Mirrored);
 
 #[async_trait(?Send)]
 impl World for Independent {

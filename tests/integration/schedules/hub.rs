@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use codehealer::local::git::LocalForge;
-use codehealer::model::{BlobId, CommitId, PushTask, RepoPath, Repository};
+use codehealer::model::{CommitId, PushTask, Repository};
 use codehealer::ports::{
-    BranchOutcome, BranchPlan, Changes, Decoration, ErrorKind, File, Forge, Notice, Permission, PortError, PortResult,
-    PullRequest, PullRequestPlan, PullRequestState,
+    BranchOutcome, BranchPlan, ErrorKind, Forge, Permission, PortError, PortResult, PullRequest, PullRequestPlan,
+    PullRequestState,
 };
 
 use super::stage::Removed;
+use crate::support::relay::{Relay, forge_by_relay};
 
 /// What was made on the forge, whoever heard of it.
 #[derive(Default)]
@@ -80,30 +81,17 @@ impl Hub {
 }
 
 #[async_trait]
-impl Forge for Hub {
+impl Relay for Hub {
+    fn behind(&self) -> &dyn Forge {
+        &*self.inner
+    }
+
     async fn head(&self, repository: &Repository, reference: &str) -> PortResult<Option<CommitId>> {
         let told = self.told.lock().unwrap().clone();
         match told.filter(|push| self.removed == Removed::LevelTrigger && push.reference == reference) {
             Some(push) => Ok(Some(push.after)),
             None => self.inner.head(repository, reference).await,
         }
-    }
-
-    async fn changed_files(
-        &self,
-        repository: &Repository,
-        base: Option<&CommitId>,
-        head: &CommitId,
-    ) -> PortResult<Changes> {
-        self.inner.changed_files(repository, base, head).await
-    }
-
-    async fn read(&self, repository: &Repository, commit: &CommitId, path: &RepoPath) -> PortResult<Option<File>> {
-        self.inner.read(repository, commit, path).await
-    }
-
-    async fn read_blob(&self, repository: &Repository, blob: &BlobId) -> PortResult<Vec<u8>> {
-        self.inner.read_blob(repository, blob).await
     }
 
     async fn ensure_branch(&self, repository: &Repository, plan: &BranchPlan) -> PortResult<BranchOutcome> {
@@ -143,10 +131,6 @@ impl Forge for Hub {
         Ok(found.map(|request| self.numbered(request)))
     }
 
-    async fn repository(&self, name: &str) -> PortResult<Option<Repository>> {
-        self.inner.repository(name).await
-    }
-
     async fn open_pull_requests(&self, repository: &Repository, prefix: &str) -> PortResult<Vec<PullRequest>> {
         let shown: Vec<String> = self.ledger.lock().unwrap().shown.keys().cloned().collect();
         let mut found = self.inner.open_pull_requests(repository, prefix).await?;
@@ -161,7 +145,7 @@ impl Forge for Hub {
     async fn pull_request(&self, repository: &Repository, number: u64) -> PortResult<Option<PullRequest>> {
         let Some(branch) = self.branch(number) else { return Ok(None) };
         if branch.starts_with("codehealer/") {
-            return self.find_pull_request(repository, &branch, "develop").await;
+            return Relay::find_pull_request(self, repository, &branch, "develop").await;
         }
         let (state, merge_commit) = (PullRequestState::Open, None);
         Ok(Some(PullRequest { number, url: String::new(), branch, state, draft: false, merge_commit }))
@@ -172,10 +156,6 @@ impl Forge for Hub {
             Some(branch) => self.inner.close(repository, &branch).await,
             None => Err(PortError::new("forge", "close a pull request", ErrorKind::Missing)),
         }
-    }
-
-    async fn decorate(&self, repository: &Repository, number: u64, with: &Decoration) -> PortResult<()> {
-        self.inner.decorate(repository, number, with).await
     }
 
     async fn ensure_comment(
@@ -192,16 +172,6 @@ impl Forge for Hub {
         Ok(format!("comment/{key}"))
     }
 
-    async fn annotate(
-        &self,
-        repository: &Repository,
-        commit: &CommitId,
-        key: &str,
-        notice: &Notice,
-    ) -> PortResult<Option<String>> {
-        self.inner.annotate(repository, commit, key, notice).await
-    }
-
     async fn permission(&self, repository: &Repository, login: &str) -> PortResult<Permission> {
         assert_eq!(repository.name, "acme/shop");
         let mut ledger = self.ledger.lock().unwrap();
@@ -209,3 +179,5 @@ impl Forge for Hub {
         Ok(if ledger.writers.contains(login) { Permission::Write } else { Permission::Read })
     }
 }
+
+forge_by_relay!(Hub);

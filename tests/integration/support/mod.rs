@@ -10,6 +10,7 @@ pub mod github_api;
 pub mod log;
 pub mod proxy;
 pub mod reference;
+pub mod relay;
 pub mod runtime_api;
 pub mod sagemaker;
 pub mod servers;

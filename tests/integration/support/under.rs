@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use codehealer::model::{BlobId, CommitId, FixId, Language, PastFix, RepoPath, Repository, Span, Thread};
+use codehealer::model::{FixId, Language, PastFix, Repository, Span, Thread};
 use codehealer::ports::{
-    BranchOutcome, BranchPlan, Changes, Completion, Decoration, Embedder, File, FixMemory, FixQuery, Forge, Inbox,
-    Model, Notice, Notifier, Permission, PortResult, Prompt, PullRequest, PullRequestPlan, State, Taken, TeamKnowledge,
-    TeamQuery,
+    Completion, Embedder, FixMemory, FixQuery, Forge, Inbox, Model, Notice, Notifier, PortResult, Prompt, State, Taken,
+    TeamKnowledge, TeamQuery,
 };
 use codehealer::state::{Item, Key, Page, Query, Transaction};
 
 use super::faults::{Call, Under};
+use super::relay::{Relay, forge_by_relay};
 
 #[async_trait]
 impl State for Under<dyn State> {
@@ -30,103 +30,26 @@ impl State for Under<dyn State> {
 }
 
 #[async_trait]
-impl Forge for Under<dyn Forge> {
-    async fn head(&self, repository: &Repository, reference: &str) -> PortResult<Option<CommitId>> {
-        self.around(Call::read("forge", "head"), self.inner.head(repository, reference)).await
+impl Relay for Under<dyn Forge> {
+    fn behind(&self) -> &dyn Forge {
+        &*self.inner
     }
 
-    async fn changed_files(
-        &self,
-        repository: &Repository,
-        base: Option<&CommitId>,
-        head: &CommitId,
-    ) -> PortResult<Changes> {
-        self.around(Call::read("forge", "changed_files"), self.inner.changed_files(repository, base, head)).await
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        self.fault.before(call).await
     }
 
-    async fn read(&self, repository: &Repository, commit: &CommitId, path: &RepoPath) -> PortResult<Option<File>> {
-        self.around(Call::read("forge", "read"), self.inner.read(repository, commit, path)).await
-    }
-
-    async fn read_blob(&self, repository: &Repository, blob: &BlobId) -> PortResult<Vec<u8>> {
-        self.around(Call::read("forge", "read_blob"), self.inner.read_blob(repository, blob)).await
-    }
-
-    async fn ensure_branch(&self, repository: &Repository, plan: &BranchPlan) -> PortResult<BranchOutcome> {
-        let call = Call::write("forge", "ensure_branch", &plan.name);
-        self.around(call, self.inner.ensure_branch(repository, plan)).await
-    }
-
-    async fn ensure_pull_request(
-        &self,
-        repository: &Repository,
-        plan: &PullRequestPlan,
-    ) -> PortResult<(PullRequest, bool)> {
-        let call = Call::write("forge", "ensure_pull_request", &plan.branch);
-        self.around(call, self.inner.ensure_pull_request(repository, plan)).await
-    }
-
-    async fn find_pull_request(
-        &self,
-        repository: &Repository,
-        branch: &str,
-        base: &str,
-    ) -> PortResult<Option<PullRequest>> {
-        let call = Call::read("forge", "find_pull_request");
-        self.around(call, self.inner.find_pull_request(repository, branch, base)).await
+    async fn after(&self, call: &Call) -> PortResult<()> {
+        self.fault.after(call).await
     }
 
     async fn repository(&self, name: &str) -> PortResult<Option<Repository>> {
         let named = self.named.clone().filter(|repository| repository.name == name);
-        let found = async { if named.is_some() { Ok(named) } else { self.inner.repository(name).await } };
-        self.around(Call::read("forge", "repository"), found).await
-    }
-
-    async fn open_pull_requests(&self, repository: &Repository, prefix: &str) -> PortResult<Vec<PullRequest>> {
-        let call = Call::read("forge", "open_pull_requests");
-        self.around(call, self.inner.open_pull_requests(repository, prefix)).await
-    }
-
-    async fn pull_request(&self, repository: &Repository, number: u64) -> PortResult<Option<PullRequest>> {
-        self.around(Call::read("forge", "pull_request"), self.inner.pull_request(repository, number)).await
-    }
-
-    async fn close_pull_request(&self, repository: &Repository, number: u64) -> PortResult<()> {
-        let call = Call::write("forge", "close_pull_request", number.to_string());
-        self.around(call, self.inner.close_pull_request(repository, number)).await
-    }
-
-    async fn decorate(&self, repository: &Repository, number: u64, with: &Decoration) -> PortResult<()> {
-        let call = Call::write("forge", "decorate", number.to_string());
-        self.around(call, self.inner.decorate(repository, number, with)).await
-    }
-
-    async fn ensure_comment(
-        &self,
-        repository: &Repository,
-        number: u64,
-        key: &str,
-        markdown: &str,
-    ) -> PortResult<String> {
-        let call = Call::write("forge", "ensure_comment", key);
-        self.around(call, self.inner.ensure_comment(repository, number, key, markdown)).await
-    }
-
-    async fn annotate(
-        &self,
-        repository: &Repository,
-        commit: &CommitId,
-        key: &str,
-        notice: &Notice,
-    ) -> PortResult<Option<String>> {
-        let call = Call::write("forge", "annotate", key);
-        self.around(call, self.inner.annotate(repository, commit, key, notice)).await
-    }
-
-    async fn permission(&self, repository: &Repository, login: &str) -> PortResult<Permission> {
-        self.around(Call::read("forge", "permission"), self.inner.permission(repository, login)).await
+        if named.is_some() { Ok(named) } else { self.inner.repository(name).await }
     }
 }
+
+forge_by_relay!(Under<dyn Forge>);
 
 #[async_trait]
 impl TeamKnowledge for Under<dyn TeamKnowledge> {
