@@ -161,11 +161,12 @@ impl Healer {
         optional("a note at the commit", self.ports.forge.annotate(repository, walk.commit, &notice.key, notice).await)
     }
 
-    /// Labels the pull request and asks people to review it, after they were told of it.
+    /// Labels the pull request and asks people to review it, after they were told of it. Also one that was found: who opened it
+    /// may have died before this. What it has already it does not get again.
     pub(super) async fn decorate(&self, leased: &Leased) -> Result<(), HealError> {
         let repository = &leased.head.summary.repository;
         let number = leased.events.iter().rev().find_map(|e| match &e.kind {
-            EventKind::Proposed { number, adopted: false, .. } => Some(*number),
+            EventKind::Proposed { number, .. } => Some(*number),
             _ => None,
         });
         let Some(number) = number.filter(|number| *number > 0) else { return Ok(()) };

@@ -17,7 +17,7 @@
 //! | R11 closed, undone | `people::a_closed_pull_request_is_never_opened_again`, `people::a_merged_fix_is_trusted_…` |
 //! | R12 a person's commit on our branch | `people::a_commit_of_a_person_on_our_branch_stays_its_tip`, `…_faster_than_our_record_…` |
 //! | R13 a branch without a pull request | `people::our_branch_without_a_pull_request_gets_one` |
-//! | R14 poison and redrive | `poison`, `aws::inbox` |
+//! | R14 poison and redrive | `poison`, `aws::inbox`, `aws::batch::the_command_line_shows_…` |
 //! | R15 every kind of push | `receiver::every_kind_of_push_has_its_answer`, `again`, `large::a_push_of_twenty_five_megabytes_…` |
 //! | R16 each dependency down | `outages::each_service_may_be_down_for_hours_…`, `outages::a_forge_that_is_gone_for_days_…` |
 //! | R17 throttled | `outages::what_a_throttled_forge_…`, `outages::a_short_wait_…`, `outages::a_repository_is_not_looked_up_…` |
@@ -27,7 +27,8 @@
 //! | R21 contracts | `contract`, `local_store`, `aws`, `slack` |
 //! | R22 size, a late index | `large` |
 //! | R23 a hanging model | `sources::a_model_that_hangs_*`, `limits::work_is_laid_down_before_the_deadline_…` |
-//! | S1, S2, S3 the receiver | `receiver`, `process::twenty_bodies_…`, `machinery::a_task_for_somebody_elses_repository_…` |
+//! | S1, S2, S3 the receiver | `receiver`, `lambda::receiver`, `process::twenty_bodies_…`, `machinery::a_task_for_somebody_elses_…` |
+//! | S3 foreign installations | `receiver::only_deliveries_of_our_installation_…`, `github::faults::a_repository_of_another_installation_…` |
 //! | S4 injections | `hostile` |
 //! | S5 paths | `machinery::findings_in_machinery_…`, `machinery::a_chat_that_patches_machinery_…` |
 //! | S6 symlinks | `hostile::a_symlink_is_never_followed` |
@@ -40,6 +41,7 @@
 //! | S17 a tampered trail | `tampered` |
 
 mod again;
+mod beside;
 mod echoes;
 mod hostile;
 mod killed;
