@@ -17,6 +17,9 @@ async fn a_set_up_that_works_says_who_we_are() {
     let person = OnGitHub::with(Setup { checks: false, personal: true }).await;
     let found = person.forge.check("acme/shop").await.unwrap();
     assert!(found.is_fine() && found.login == "healer", "{found}");
+    person.api.with(|world| world.repo("acme/shop").collaborators.insert("healer".to_owned(), "read".to_owned()));
+    let found = person.forge.check("acme/shop").await.unwrap();
+    assert_eq!((found.is_fine(), found.missing), (false, vec!["contents: write".to_owned()]), "who only reads");
 }
 
 #[tokio::test]

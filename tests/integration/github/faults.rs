@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use codehealer::github::GitHubForge;
+use codehealer::github::{Auth, GitHubForge, GitHubOptions};
 use codehealer::model::{CommitId, Notice, NoticeKind};
-use codehealer::ports::{BranchOutcome, Decoration, ErrorKind, Forge, PortError, PortResult};
+use codehealer::ports::{BranchOutcome, Decoration, ErrorKind, Forge, PortError, PortResult, PullRequestState};
 
 use super::world::{OnGitHub, Setup};
 use crate::contract::forge::hosted::Hosted;
 use crate::contract::forge::{BRANCH, World, plan, pull_request};
 use crate::support::git::path;
-use crate::support::github_api::{Fault, permissions};
+use crate::support::github_api::{APP_ID, Fault, permissions};
 use crate::support::proxy::{self, Proxy, Seen};
 
 const TOKENS: &str = "POST /app/installations/{installation_id}/access_tokens";
@@ -31,7 +31,7 @@ const WRITES: [&str; 10] = [
     "PATCH /repos/{owner}/{repo}/pulls/{pull_number}",
 ];
 
-fn notice() -> Notice {
+pub fn notice() -> Notice {
     Notice {
         key: "case-1#g1".to_owned(),
         kind: NoticeKind::Escalation,
@@ -127,6 +127,49 @@ async fn a_branch_that_appears_while_its_answer_is_lost_is_adopted() {
     assert_eq!(found, BranchOutcome::Adopted(world.git.tip(BRANCH).unwrap()));
 }
 
+/// R11: that there was no pull request is not believed for longer than a minute; a rival's may have been closed since.
+#[tokio::test]
+async fn a_pull_request_that_came_and_went_since_the_branch_was_made_is_found() {
+    let world = OnGitHub::new().await;
+    let parent = world.git.write("a.py", "a = 1\n");
+    let repository = world.repository();
+    world.forge.ensure_branch(&repository, &plan(&parent, &[("a.py", "a = 2\n")])).await.unwrap();
+    let (rivals, _) = world.another().ensure_pull_request(&repository, &pull_request()).await.unwrap();
+    world.close(BRANCH).await;
+    world.clock.advance(Duration::from_secs(61));
+    let (found, new) = world.forge.ensure_pull_request(&repository, &pull_request()).await.unwrap();
+    assert_eq!((found.number, found.state, new), (rivals.number, PullRequestState::Closed, false));
+    assert_eq!(world.api.with(|world| world.repos[0].pulls.len()), 1);
+}
+
+/// A rival was faster within the minute in which we believe that there is none.
+#[tokio::test]
+async fn a_rivals_pull_request_is_adopted() {
+    let world = OnGitHub::new().await;
+    let parent = world.git.write("a.py", "a = 1\n");
+    let repository = world.repository();
+    world.forge.ensure_branch(&repository, &plan(&parent, &[("a.py", "a = 2\n")])).await.unwrap();
+    let (rivals, new) = world.another().ensure_pull_request(&repository, &pull_request()).await.unwrap();
+    assert!(new);
+    assert_eq!(world.forge.ensure_pull_request(&repository, &pull_request()).await.unwrap(), (rivals, false));
+}
+
+/// An old name may belong to somebody else by now.
+#[tokio::test]
+async fn a_name_that_leads_to_another_repository_is_not_followed() {
+    let world = OnGitHub::new().await;
+    world.git.write("a.py", "a = 1\n");
+    let proxy = Proxy::before(&world.api.url()).await;
+    let moved = proxy::Answer::new(301, "{}").with("location", format!("{}/repositories/999/x", world.api.url()));
+    proxy.spoil(|request: &Seen| request.path.contains("/git/ref/"), [proxy::Fault::Instead(moved)]);
+    let other = proxy::Answer::new(200, r#"{"id":999,"full_name":"acme/elsewhere","private":true}"#);
+    proxy.spoil(|request: &Seen| request.path == "/repos/acme/shop", [proxy::Fault::Instead(other)]);
+    let error = world.at(proxy.url()).head(&world.repository(), "refs/heads/main").await.unwrap_err();
+    assert_eq!((error.kind.clone(), proxy.left()), (ErrorKind::Denied, 0), "{}", told(&error));
+    assert!(told(&error).contains("another repository has this name"), "{}", told(&error));
+    assert!(proxy.seen().iter().all(|request| !request.path.contains("elsewhere")), "it is not asked");
+}
+
 /// R17: what GitHub names, and a minute where it names nothing; nothing is sent in between by us.
 #[tokio::test]
 async fn limits_say_how_long_to_wait() {
@@ -150,6 +193,21 @@ async fn limits_say_how_long_to_wait() {
     }
     assert!(world.forge.head(&world.repository(), "refs/heads/main").await.unwrap().is_some());
     assert!(world.api.early().is_empty(), "{:?}", world.api.early());
+}
+
+/// The time of the reset is one of GitHub's clock.
+#[tokio::test]
+async fn a_limit_is_waited_for_by_the_clock_that_names_it() {
+    for minutes in [-20, 20] {
+        let world = OnGitHub::new().await;
+        world.git.write("a.py", "a = 1\n");
+        world.api.with(|world| world.skew = minutes * 60_000);
+        world.forge.head(&world.repository(), "refs/heads/main").await.unwrap();
+        world.api.fails("GET /repos/{owner}/{repo}/git/ref/{ref}", Fault::PrimaryLimit(600));
+        let error = world.forge.head(&world.repository(), "refs/heads/main").await.unwrap_err();
+        let ErrorKind::Throttled(wait) = error.kind else { panic!("{}", told(&error)) };
+        assert!((600..=602).contains(&wait.as_secs()), "{minutes}: {wait:?}");
+    }
 }
 
 /// S14: a token for one repository, with what is needed and no more, used until shortly before its end.
@@ -274,6 +332,31 @@ async fn a_foreign_repository_gets_no_token() {
     assert!(proxy.seen().iter().all(|request| !request.path.contains("/git/") && request.path != "/repos/acme/shop"));
 }
 
+/// S3: a repository that another installation of the app covers is not worked in.
+#[tokio::test]
+async fn a_repository_of_another_installation_gets_no_token() {
+    let world = OnGitHub::new().await;
+    let parent = world.git.write("a.py", "a = 1\n");
+    let ours = world.api.with(|world| world.installations[0].id);
+    let of = |installation: u64| {
+        let auth = Auth::App { id: APP_ID, private_key: world.key.credential(), installation: Some(installation) };
+        let (organisation, clock) = ("acme".to_owned(), world.clock.clone());
+        GitHubForge::new(GitHubOptions { api_url: world.api.url(), auth, checks: false, organisation, clock }).unwrap()
+    };
+    let forge = of(ours + 1);
+    for error in [
+        forge.head(&world.repository(), "refs/heads/main").await.unwrap_err(),
+        forge.repository("acme/shop").await.unwrap_err(),
+        forge.ensure_branch(&world.repository(), &plan(&parent, &[("a.py", "a = 2\n")])).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind, ErrorKind::Denied, "{}", told(&error));
+        assert!(told(&error).contains("github.installation"), "{}", told(&error));
+    }
+    assert!(world.api.calls(TOKENS).iter().all(|call| call.status == 404), "no token was made");
+    assert_eq!(world.git.tip(BRANCH), None);
+    assert!(of(ours).head(&world.repository(), "refs/heads/main").await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn what_the_repository_forbids_names_the_remedy() {
     let world = OnGitHub::new().await;
@@ -312,6 +395,24 @@ async fn a_repository_that_is_gone_is_not_taken_for_an_empty_one() {
     assert_eq!(forge.repository("acme/shop").await.unwrap(), None);
 }
 
+/// What is not public is private, by whichever word.
+#[tokio::test]
+async fn an_internal_repository_is_private() {
+    let world = OnGitHub::new().await;
+    world.git.write("a.py", "a = 1\n");
+    for (private, visibility, expected) in
+        [(false, "internal", true), (false, "public", false), (true, "private", true)]
+    {
+        let proxy = Proxy::before(&world.api.url()).await;
+        let id = world.repository().id.0;
+        let body = format!(r#"{{"id":{id},"full_name":"acme/shop","private":{private},"visibility":"{visibility}"}}"#);
+        let answer = proxy::Fault::Instead(proxy::Answer::new(200, body));
+        proxy.spoil(|request: &Seen| request.path == "/repos/acme/shop", [answer]);
+        let found = world.at(proxy.url()).repository("acme/shop").await.unwrap().unwrap();
+        assert_eq!((found.private, proxy.left()), (expected, 0), "{visibility}");
+    }
+}
+
 /// Answers that no GitHub gives.
 #[tokio::test]
 async fn odd_answers_are_errors_and_are_never_followed() {
@@ -342,6 +443,7 @@ async fn odd_answers_are_errors_and_are_never_followed() {
         let error = world.at(proxy.url()).read_blob(&world.repository(), &blob).await.unwrap_err();
         assert_eq!(error.kind, kind, "{what}: {}", told(&error));
         assert!(!told(&error).contains("s3cret"), "{what}");
+        assert_eq!(told(&error).contains("32 MB"), what.contains("AAAA"), "one that does not end is not read: {what}");
     }
     assert!(elsewhere.api.log().is_empty(), "nobody followed");
 }

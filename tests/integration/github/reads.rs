@@ -1,14 +1,23 @@
 //! How reading is done: few calls, the same answers by every way, and nothing asked twice.
 
+use codehealer::github::GitHubForge;
 use codehealer::model::CommitId;
-use codehealer::ports::{Changes, Forge};
+use codehealer::ports::{Changes, Decoration, ErrorKind, Forge, PullRequestState};
 
+use super::faults::notice;
 use super::world::OnGitHub;
-use crate::contract::forge::{World, plan, pull_request};
+use crate::contract::forge::hosted::Hosted;
+use crate::contract::forge::{BRANCH, World, plan, pull_request};
 use crate::support::git::{oid, path};
 use crate::support::github_api::Fault;
 
 const GRAPHQL: &str = "POST /graphql";
+/// Nothing could be read, and so nothing seems to be there.
+const PARTLY_WRONG: &str = r#"{"errors":[{"message":"timeout"}],"data":{"repository":{
+    "h":{"f0":null,"f1":null,"f2":null,"f3":null,"f4":null,"f5":null,"f6":null,"f7":null,"f8":null,"f9":null,"f10":null,
+        "f11":null,"f12":null,"f13":null,"f14":null,"f15":null},
+    "b":{"f0":null,"f1":null,"f2":null,"f3":null,"f4":null,"f5":null,"f6":null,"f7":null,"f8":null,"f9":null,"f10":null,
+        "f11":null,"f12":null,"f13":null,"f14":null,"f15":null}}}}"#;
 
 /// P5: from a push to an open pull request with eight calls, the token apart.
 #[tokio::test]
@@ -90,6 +99,7 @@ async fn changes_are_the_same_by_every_way() {
         Fault::Garbage("{\"data\":{\"repository\":{\"h\":{},\"b\":{}}}}"),
         Fault::Garbage("{\"data\":null,\"errors\":[{\"message\":\"timeout\"}]}"),
         Fault::Garbage("[[["),
+        Fault::Garbage(PARTLY_WRONG),
     ] {
         world.api.fails(GRAPHQL, fault.clone());
         assert_eq!(changes(&world, &base, &head).await, quick, "{fault:?}");
@@ -130,4 +140,104 @@ async fn objects_are_read_once() {
     let mut foreign = repository.clone();
     foreign.id.0 = "999999".to_owned();
     assert!(world.forge.read_blob(&foreign, &first.blob).await.is_err());
+}
+
+/// What is as it should be is not written again: people see each write, and GitHub counts it.
+#[tokio::test]
+async fn what_is_as_wanted_already_is_not_written_again() {
+    let world = OnGitHub::new().await;
+    world.person("ann", "write").await;
+    let parent = world.git.write("a.py", "a = 1\n");
+    let repository = world.repository();
+    world.forge.ensure_branch(&repository, &plan(&parent, &[("a.py", "a = 2\n")])).await.unwrap();
+    let with = Decoration { labels: vec!["codehealer".to_owned()], reviewers: vec!["ann".to_owned()] };
+    let bare = Decoration { labels: Vec::new(), ..with.clone() };
+    let say = async |forge: &GitHubForge, with: &Decoration| {
+        let (pull, _) = forge.ensure_pull_request(&repository, &pull_request()).await.unwrap();
+        forge.ensure_comment(&repository, pull.number, "k", "One.").await.unwrap();
+        forge.decorate(&repository, pull.number, with).await.unwrap();
+        forge.annotate(&repository, &parent, "k", &notice()).await.unwrap();
+        pull.number
+    };
+    let number = say(&world.forge, &with).await;
+    let before = world.api.writes().len();
+    let again = async |with: &Decoration| {
+        say(&world.forge, with).await;
+        say(&world.another(), with).await;
+        let routes = |call: &crate::support::github_api::Call| format!("{} {}", call.method, call.route);
+        assert_eq!(world.api.writes()[before..].iter().map(routes).collect::<Vec<_>>(), [""; 0]);
+    };
+    again(&with).await;
+    again(&bare).await;
+    // Ann has answered: she is asked no longer, and not once more.
+    world.api.with(|world| world.repo("acme/shop").pulls.get_mut(&number).unwrap().reviewers.clear());
+    again(&with).await;
+    world.forge.close_pull_request(&repository, number).await.unwrap();
+    for forge in [&world.forge, &world.another()] {
+        forge.close_pull_request(&repository, number).await.unwrap();
+        forge.decorate(&repository, number, &with).await.unwrap();
+    }
+    assert_eq!(world.api.writes().len(), before + 1, "it was closed once");
+}
+
+/// Comments of ours may lie behind many of people.
+#[tokio::test]
+async fn our_comment_is_found_behind_a_hundred_others() {
+    let world = OnGitHub::new().await;
+    let parent = world.git.write("a.py", "a = 1\n");
+    let repository = world.repository();
+    world.forge.ensure_branch(&repository, &plan(&parent, &[("a.py", "a = 2\n")])).await.unwrap();
+    let (pull, _) = world.forge.ensure_pull_request(&repository, &pull_request()).await.unwrap();
+    for n in 0..103 {
+        world.api.with(|world| world.comment("acme/shop", pull.number, "bob", &format!("thought {n}")));
+    }
+    let first = world.forge.ensure_comment(&repository, pull.number, "k", "One.").await.unwrap();
+    assert_eq!(world.another().ensure_comment(&repository, pull.number, "k", "Two.").await.unwrap(), first);
+    assert_eq!(world.api.with(|world| world.repo("acme/shop").comments.len()), 104);
+}
+
+/// A branch may have had several pull requests; the one that people look at counts.
+#[tokio::test]
+async fn an_open_pull_request_goes_before_a_later_one_that_ended() {
+    let world = OnGitHub::new().await;
+    let parent = world.git.write("a.py", "a = 1\n");
+    let repository = world.repository();
+    world.forge.ensure_branch(&repository, &plan(&parent, &[("a.py", "a = 2\n")])).await.unwrap();
+    let (ours, _) = world.forge.ensure_pull_request(&repository, &pull_request()).await.unwrap();
+    world.git.point("release", &parent);
+    let theirs = world.propose(BRANCH, "release").await;
+    assert!(theirs > ours.number);
+    world.api.with(|world| world.close("acme/shop", theirs, "bob"));
+    assert_eq!(world.another().find_pull_request(&repository, BRANCH, "main").await.unwrap(), Some(ours.clone()));
+    world.api.with(|world| world.close("acme/shop", ours.number, "bob"));
+    let last = world.another().find_pull_request(&repository, BRANCH, "main").await.unwrap().unwrap();
+    assert_eq!((last.number, last.state), (theirs, PullRequestState::Closed), "of ended ones the last");
+}
+
+#[tokio::test]
+async fn a_tag_leads_to_its_commit() {
+    let world = OnGitHub::new().await;
+    let commit = world.git.write("a.py", "a = 1\n");
+    let repo = &world.git.repo;
+    let signature = git2::Signature::now("Ann", "ann@example.org").unwrap();
+    let target = repo.find_object(oid(&commit), None).unwrap();
+    let tag = repo.tag("v1", &target, &signature, "one", false).unwrap();
+    repo.tag("v1-signed-off", &repo.find_object(tag, None).unwrap(), &signature, "a tag of a tag", false).unwrap();
+    let repository = world.repository();
+    for name in ["refs/tags/v1", "refs/tags/v1-signed-off"] {
+        assert_eq!(world.forge.head(&repository, name).await.unwrap(), Some(commit.clone()), "{name}");
+    }
+    assert_eq!(world.forge.head(&repository, "refs/tags/v2").await.unwrap(), None);
+}
+
+/// R17: who is asked to wait by GraphQL does not go on with REST.
+#[tokio::test]
+async fn a_throttled_graphql_is_a_throttled_github() {
+    let world = OnGitHub::new().await;
+    let (base, head) = odd_history(&world);
+    world.api.fails(GRAPHQL, Fault::SecondaryLimit(Some(20)));
+    let forge = world.another();
+    let error = forge.changed_files(&world.repository(), Some(&base), &head).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Throttled(std::time::Duration::from_secs(20)));
+    assert_eq!(world.api.log().last().unwrap().route, "/graphql", "nothing was asked after that");
 }
