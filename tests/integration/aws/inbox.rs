@@ -179,6 +179,15 @@ async fn a_message_is_sent_once_and_its_end_is_told_until_it_is_heard() {
     proxy.spoil(is("DeleteMessage"), [Fault::AnswerLost, Fault::Instead(Answer::new(503, "busy"))]);
     inbox.done(&taken[0].receipt).await.unwrap();
     assert_eq!(proxy.seen().iter().filter(|seen| is("DeleteMessage")(seen)).count(), 3);
+
+    // Not heard at all, it is told again by who asked for it.
+    inbox.enqueue("n", None, NOW).await.unwrap();
+    let taken = inbox.take(10, MINUTE).await.unwrap();
+    proxy.spoil(is("DeleteMessage"), (0..3).map(|_| Fault::Refused));
+    assert_eq!(inbox.done(&taken[0].receipt).await.unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(queues.left().await, [1, 0]);
+    inbox.done(&taken[0].receipt).await.unwrap();
+    assert_eq!((queues.left().await, proxy.left()), ([0, 0], 0));
 }
 
 #[tokio::test]

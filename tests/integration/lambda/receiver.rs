@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::{SHAPES, Shape, answered, get, invoke, post, schedule, sqs_record};
-use crate::push::receiver::{payload, sign};
+use crate::push::receiver::{foreign_installations, of_installation, payload, sign};
 use crate::support::faults::{Down, Fault, Under};
 use crate::support::world::{BAD, DEVELOP, World};
 
@@ -41,6 +41,11 @@ impl Vault {
 
     fn store(&self, name: &str, secret: &str) {
         self.stored.lock().unwrap().insert(name.to_owned(), secret.to_owned());
+    }
+
+    fn loses(&self, name: &str) {
+        self.stored.lock().unwrap().remove(name);
+        self.cached.lock().unwrap().remove(name);
     }
 
     fn breaks(&self, kind: Option<ErrorKind>) {
@@ -75,8 +80,12 @@ impl Secrets for Vault {
 }
 
 pub fn watch_list(world: &World) -> WatchList {
-    let entry =
-        Watched { repository: Some(world.repository().id), branches: vec![DEVELOP.to_owned()], installation: None };
+    watch_list_of(world, None)
+}
+
+/// Of one installation only.
+fn watch_list_of(world: &World, installation: Option<u64>) -> WatchList {
+    let entry = Watched { repository: Some(world.repository().id), branches: vec![DEVELOP.to_owned()], installation };
     WatchList::from([(world.repository().name.to_lowercase(), entry)])
 }
 
@@ -145,6 +154,34 @@ async fn only_an_exact_signature_lets_a_delivery_into_the_function() {
         }
     }
     assert_eq!(waiting(&world).await, 0);
+}
+
+/// S3 through the function, in every shape of request.
+#[tokio::test]
+async fn only_deliveries_of_our_installation_get_into_the_queue() {
+    let world = World::new().await;
+    let push = world.push("src/config.py", BAD);
+    let (inbox, clock): (Arc<dyn Inbox>, Arc<dyn Clock>) = (Arc::new(world.store.inbox()), world.clock.clone());
+    let vault = Vault::with(&[("webhook", SECRET)]);
+    let receiver =
+        LambdaReceiver::new(vault.credentials(&["webhook"]), watch_list_of(&world, Some(11)), inbox, clock).await;
+    let function = Function::Receiver(receiver.unwrap());
+    let send = async |shape: Shape, event: &str, body: &str| {
+        let signature = sign(SECRET, body.as_bytes());
+        let headers = [("X-GitHub-Event", event), (SIGNATURE, signature.as_str())];
+        answered(shape, &invoke(&function, &post(shape, &headers, body.as_bytes())).await.unwrap()).0
+    };
+    for shape in SHAPES {
+        for installation in foreign_installations() {
+            for (event, body) in of_installation(&world, &push, &installation) {
+                assert_eq!(send(shape, event, &body).await, 404, "{event} of {installation} as {shape:?}");
+            }
+        }
+    }
+    assert_eq!(waiting(&world).await, 0);
+    for (event, body) in of_installation(&world, &push, &json!({"id": 11})) {
+        assert_eq!(send(Shape::Http, event, &body).await, 202, "{event}");
+    }
 }
 
 #[tokio::test]
@@ -265,6 +302,25 @@ async fn while_the_secret_cannot_be_read_deliveries_are_to_come_again() {
     assert_eq!(deliver(&function, Shape::Http, &["sha256=00"], body.as_bytes()).await, 503, "nothing is known of it");
     vault.breaks(None);
     assert_eq!(deliver(&function, Shape::Http, &[&signature], body.as_bytes()).await, 202);
+}
+
+/// The one that cannot be read may be the one that signed.
+#[tokio::test]
+async fn while_one_of_two_secrets_cannot_be_read_only_the_other_s_deliveries_are_judged() {
+    let world = World::new().await;
+    let body = payload(&world, &world.push("src/config.py", BAD));
+    let vault = Vault::with(&[("webhook", "old"), ("next", "new")]);
+    let function = receiver_with(&world, &vault, &["webhook", "next"]).await;
+    vault.loses("next");
+    for (signature, status) in [
+        (sign("old", body.as_bytes()), 202),
+        (sign("new", body.as_bytes()), 503),
+        (sign("wrong", body.as_bytes()), 503),
+        ("sha1=00".to_owned(), 401),
+    ] {
+        assert_eq!(deliver(&function, Shape::Http, &[&signature], body.as_bytes()).await, status, "{signature}");
+    }
+    assert_eq!(waiting(&world).await, 1);
 }
 
 #[tokio::test]

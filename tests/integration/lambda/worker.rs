@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use codehealer::entry::lambda::{Function, LambdaWorker, RESERVE_MS, Refused};
-use codehealer::model::RunState;
+use codehealer::model::{CaseOutcome, RunState, Task};
 use codehealer::ports::{Clock, Inbox, PortError, PortResult};
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
@@ -186,6 +186,28 @@ async fn work_that_goes_on_too_long_is_stopped_and_nothing_runs_after_the_answer
     assert_eq!(world.runs().await, [], "the stopped work does not go on unseen");
     world.settle().await;
     world.assert_ok().await;
+}
+
+/// What has no deadline of its own is stopped as well.
+#[tokio::test(start_paused = true)]
+async fn following_up_that_goes_on_too_long_is_stopped_too() {
+    let world = World::new().await;
+    world.pushed("src/config.py", BAD).await;
+    world.settle().await;
+    let run = world.run().await;
+    world.git.merge(&run.case.branch(&run.summary.rule, run.generation), "develop");
+    let task = Task::FollowUp { repository: world.repository().id, name: world.repository().name };
+    world.store.inbox().enqueue(&serde_json::to_string(&task).unwrap(), None, Duration::ZERO).await.unwrap();
+    let (event, ids) = batch(&world).await;
+    let gate = Gate::before("forge", "open_pull_requests", 0);
+    let function = worker_under(&world, gate.clone());
+    assert_eq!(failures(&world, &function, &event, Duration::from_secs(30)).await, ids);
+    gate.reached().await;
+    gate.open();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.run().await, run, "the stopped work does not go on unseen");
+    world.settle().await;
+    assert_eq!(world.run().await.summary.outcome, CaseOutcome::Merged);
 }
 
 #[tokio::test]

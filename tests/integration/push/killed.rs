@@ -11,6 +11,7 @@ on_both_stores! {
     killed_between_any_two_effects_it_goes_on,
     killed_between_any_two_effects_of_a_draft_it_goes_on,
     when_every_answer_is_lost_nothing_is_done_twice,
+    deaths_are_counted_since_the_last_progress_only,
 }
 
 async fn a_push_is_healed_once(at: Storage) {
@@ -73,4 +74,23 @@ async fn when_every_answer_is_lost_nothing_is_done_twice(at: Storage) {
         assert!(*times <= 2, "{times} × {call:?}");
     }
     assert!(writes.len() > 15);
+}
+
+/// Each of many workers takes a step and dies: that is no run which kills its workers.
+async fn deaths_are_counted_since_the_last_progress_only(at: Storage) {
+    let mut world = at.world().await;
+    world.policy.max_attempts = 2;
+    world.pushed("src/config.py", BAD).await;
+    world.process().worker.work(1).await.unwrap();
+    let mut deaths = 0;
+    while !world.run().await.state.is_terminal() {
+        // Enough to take the task and the lease, to find what the one before did, and for a record.
+        let dying = Dying::after(5);
+        let _ = world.process_under(dying.clone() as Arc<dyn Fault>).drain().await;
+        deaths += u32::from(dying.is_dead());
+        world.clock.advance(world.policy.lease + std::time::Duration::from_secs(1));
+    }
+    assert!(deaths > world.policy.max_attempts, "only {deaths} died");
+    world.settle().await;
+    world.assert_ok().await;
 }

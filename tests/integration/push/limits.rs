@@ -23,6 +23,9 @@ on_both_stores! {
     on_threads:
     many_workers_together_keep_the_limit,
     fifty_workers_probe_a_dead_model_once_a_cool_down,
+    a_dependency_that_is_back_is_asked_by_everybody_again,
+    a_throttled_dependency_is_left_alone_as_long_as_it_asked_for,
+    a_refusal_is_an_answer_and_opens_no_breaker,
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -262,5 +265,68 @@ impl Fault for Throttles {
             return Err(PortError::new("forge", self.verb, ErrorKind::Throttled(self.wait)));
         }
         Ok(())
+    }
+}
+
+/// Failures count in a row: what answered in between starts anew, and one probe that succeeds lets all in.
+async fn a_dependency_that_is_back_is_asked_by_everybody_again(at: Storage) {
+    let fails = Arc::new(AtomicUsize::new(0));
+    let left = Arc::clone(&fails);
+    let model = ScriptedModel::answering(move |prompt| {
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Err(PortError::new("model", "answer", ErrorKind::Unavailable)),
+            Err(_) => Ok(crate::support::world::rewrite(prompt, "80", |region| region.replace("%s has %s", "%s has"))),
+        }
+    });
+    let mut world = at.world().await.with_model(&model);
+    world.policy.breaker = BreakerPolicy { threshold: 3, cool_down: Duration::from_secs(600) };
+    let asked = async |world: &World, file: usize, failing: usize| {
+        fails.store(failing, Ordering::SeqCst);
+        let before = model.asked();
+        world.pushed(&format!("src/tell{file}.py"), UNKNOWN).await;
+        world.process().drain().await.unwrap();
+        model.asked() - before
+    };
+    for file in 0..6 {
+        // Two fail, one answers: never three in a row.
+        assert_eq!(asked(&world, file, usize::from(file % 3 != 2)).await, 1, "file {file}");
+    }
+    for file in 6..9 {
+        assert_eq!(asked(&world, file, 1).await, 1, "file {file}");
+    }
+    assert_eq!(asked(&world, 9, 0).await, 0, "three in a row: it is left alone");
+    world.clock.advance(Duration::from_secs(601));
+    for file in 10..13 {
+        assert_eq!(asked(&world, file, 0).await, 1, "file {file}: the probe answered");
+    }
+}
+
+/// How often a model that always answers so is asked about one more file each time, after these pauses.
+async fn asked_after(at: Storage, kind: ErrorKind, pauses: &[u64]) -> Vec<usize> {
+    let model = ScriptedModel::answering(move |_| Err(PortError::new("model", "answer", kind.clone())));
+    let mut world = at.world().await.with_model(&model);
+    world.policy.breaker = BreakerPolicy { threshold: 2, cool_down: Duration::from_secs(60) };
+    let mut asked = Vec::new();
+    for (file, pause) in pauses.iter().enumerate() {
+        world.clock.advance(Duration::from_secs(*pause));
+        let before = model.asked();
+        world.pushed(&format!("src/tell{file}.py"), UNKNOWN).await;
+        world.process().drain().await.unwrap();
+        asked.push(model.asked() - before);
+    }
+    asked
+}
+
+async fn a_throttled_dependency_is_left_alone_as_long_as_it_asked_for(at: Storage) {
+    let long = ErrorKind::Throttled(Duration::from_secs(600));
+    assert_eq!(asked_after(at, long, &[0, 0, 61, 500, 41]).await, [1, 1, 0, 0, 1]);
+    // A shorter wait than the cool-down does not shorten it.
+    let short = ErrorKind::Throttled(Duration::from_secs(1));
+    assert_eq!(asked_after(at, short, &[0, 0, 2, 60]).await, [1, 1, 0, 1]);
+}
+
+async fn a_refusal_is_an_answer_and_opens_no_breaker(at: Storage) {
+    for kind in [ErrorKind::Denied, ErrorKind::Malformed, ErrorKind::Missing] {
+        assert_eq!(asked_after(at, kind, &[0, 0, 0, 0]).await, [1, 1, 1, 1]);
     }
 }

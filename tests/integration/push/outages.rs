@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,8 @@ on_both_stores! {
     a_short_wait_is_a_wait_for_every_worker,
     a_repository_is_not_looked_up_while_its_forge_wants_to_be_left_alone,
     a_throttled_model_is_a_source_that_could_not_be_asked,
+    what_a_repository_is_like_is_asked_again_after_some_minutes,
+    once_people_were_told_days_without_memory_do_not_fail_the_run,
 }
 
 const SERVICES: [&str; 8] = ["forge", "state", "team", "memory", "embedder", "model", "notifier", "inbox"];
@@ -247,4 +249,46 @@ async fn a_throttled_model_is_a_source_that_could_not_be_asked(at: Storage) {
     world.process().drain().await.unwrap();
     assert_eq!(unavailable_sources(&world).await, BTreeSet::from([Source::Model]));
     assert_eq!((world.run().await.state, world.notices()), (RunState::Deferred, 0));
+}
+
+/// It may have become public since: then what is private must not be told there.
+async fn what_a_repository_is_like_is_asked_again_after_some_minutes(at: Storage) {
+    let mut world = at.world().await;
+    world.by_name = true;
+    let counting = Counting::new();
+    let process = world.process_under(counting.clone() as Arc<dyn Fault>);
+    for (wait, asked) in [(0, 1), (4 * 60, 1), (2 * 60, 2), (60, 2), (5 * 60, 3)] {
+        world.clock.advance(Duration::from_secs(wait));
+        world.pushed("src/other.txt", format!("{wait}\n")).await;
+        process.drain().await.unwrap();
+        assert_eq!(counting.calls("forge", "repository"), asked, "after {wait} s more");
+    }
+}
+
+/// Nothing can be remembered.
+struct Forgets(AtomicBool);
+
+#[async_trait]
+impl Fault for Forgets {
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        let fails = self.0.load(Ordering::SeqCst) && call.is("memory", "remember_new");
+        if fails { Err(call.unavailable("it is down")) } else { Ok(()) }
+    }
+}
+
+/// Else what they do with the pull request would be lost with it.
+async fn once_people_were_told_days_without_memory_do_not_fail_the_run(at: Storage) {
+    let world = at.world().await;
+    world.pushed("src/config.py", BAD).await;
+    let forgets = Arc::new(Forgets(AtomicBool::new(true)));
+    for _ in 0..30 {
+        let process = world.process_under(forgets.clone() as Arc<dyn Fault>);
+        let _ = process.worker.reconcile().await;
+        let _ = process.drain().await;
+        world.clock.advance(Duration::from_secs(3600));
+    }
+    assert_eq!((world.run().await.state, world.notices(), world.pull_requests()), (RunState::Notified, 1, 1));
+    forgets.0.store(false, Ordering::SeqCst);
+    world.settle().await;
+    world.assert_ok().await;
 }

@@ -24,6 +24,7 @@ on_both_stores! {
     a_branch_that_was_read_just_now_is_not_read_again_and_later_it_is,
     a_file_that_was_healed_before_delivery_asks_for_nothing,
     what_is_found_while_people_look_waits_and_is_healed_afterwards,
+    the_bug_on_another_branch_is_no_undone_merge,
 }
 
 const FILE: &str = "src/config.py";
@@ -239,4 +240,29 @@ async fn what_is_found_while_people_look_waits_and_is_healed_afterwards(at: Stor
     assert_eq!(runs.len(), 2, "what waited is healed: {runs:#?}");
     assert_eq!((world.pull_requests(), world.notices()), (2, 2));
     world.assert_ended().await;
+}
+
+/// A release that never had the fix says nothing about it.
+async fn the_bug_on_another_branch_is_no_undone_merge(at: Storage) {
+    let world = healed(at).await;
+    let buggy = world.git.tip("develop").unwrap();
+    world.git.merge(&branch(&world.run().await), "develop");
+    world.settle().await;
+    let merged = world.run().await;
+    world.git.point("release", &buggy);
+    let release = world.git.on("release").file("VERSION", "1\n").commit("release");
+    let request = ScanRequest {
+        repository: world.repository(),
+        reference: "refs/heads/release".to_owned(),
+        base: None,
+        head: release,
+        pusher: None,
+        external: Vec::new(),
+    };
+    world.process().worker.healer().scan(&request).await.unwrap();
+    let events = world.events(&merged).await;
+    let last = &events.last().unwrap().kind;
+    assert!(matches!(last, EventKind::Feedback(Feedback::Merged { .. })), "{last:?}");
+    let [memory] = world.memories().await.try_into().unwrap();
+    assert_eq!((memory.record.accepted, memory.record.reverted), (1, 0), "the edit keeps its trust");
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use codehealer::model::{EventKind, RunState};
 use codehealer::ports::{Inbox as _, PortResult};
 
-use crate::support::faults::{Call, Fault};
+use crate::support::faults::{Call, Dying, Fault};
 use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, Push, ScriptedModel, UNKNOWN, World};
 
@@ -16,6 +16,7 @@ on_both_stores! {
     one_run_of_ten_breaks_every_worker_and_nine_are_healed,
     a_push_that_breaks_its_worker_is_put_aside_and_redriven_once_that_is_mended,
     what_is_no_task_is_put_aside_as_often_as_it_is_redriven,
+    a_push_that_no_worker_survives_is_put_aside_and_one_that_the_last_survives_is_healed,
 }
 
 /// Ten files of one push: nine that anything heals, and one that only the model can.
@@ -109,4 +110,35 @@ async fn what_is_no_task_is_put_aside_as_often_as_it_is_redriven(at: Storage) {
     while world.process().worker.work(10).await.unwrap() > 0 {}
     assert_eq!(inbox.buried(10).await.unwrap().len(), 5);
     assert_eq!(world.pull_requests(), 9, "and the others went on");
+}
+
+/// Workers that take a task and are never heard of again, one after the other.
+async fn die(world: &World, workers: usize) {
+    for _ in 0..workers {
+        let dying = Dying::after(1);
+        let _ = world.process_under(dying.clone() as Arc<dyn Fault>).drain().await;
+        assert!(dying.is_dead(), "it died at what it took");
+        world.clock.advance(world.policy.lease + Duration::from_secs(1));
+    }
+}
+
+async fn a_push_that_no_worker_survives_is_put_aside_and_one_that_the_last_survives_is_healed(at: Storage) {
+    let world = at.world().await;
+    world.pushed("src/config.py", BAD).await;
+    die(&world, 7).await;
+    world.process().drain().await.unwrap();
+    world.settle().await;
+    world.assert_ok().await;
+
+    let world = at.world().await;
+    world.pushed("src/config.py", BAD).await;
+    die(&world, 8).await;
+    world.process().drain().await.unwrap();
+    let [aside] = world.store.inbox().buried(10).await.unwrap().try_into().unwrap();
+    assert!(aside.reason.contains("8 workers took it and none came back"), "{}", aside.reason);
+    assert_eq!(world.runs().await.len(), 0);
+    assert!(world.store.inbox().redrive(&aside.receipt).await.unwrap());
+    world.process().drain().await.unwrap();
+    world.settle().await;
+    world.assert_ok().await;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use codehealer::entry::body::Room;
 use codehealer::entry::http::{Receiver, router};
 use codehealer::entry::metrics::Metrics;
+use codehealer::model::Task;
 use codehealer::ports::Inbox as _;
 use codehealer::webhook::{WatchList, Watched, WebhookSecrets};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -58,8 +59,13 @@ pub struct Server {
 
 impl Server {
     pub async fn start(world: &World, secrets: &[&str]) -> Self {
+        Self::for_installation(world, secrets, None).await
+    }
+
+    /// One that takes the deliveries of this installation only.
+    pub async fn for_installation(world: &World, secrets: &[&str], installation: Option<u64>) -> Self {
         let target =
-            Watched { repository: Some(world.repository().id), branches: vec![DEVELOP.to_owned()], installation: None };
+            Watched { repository: Some(world.repository().id), branches: vec![DEVELOP.to_owned()], installation };
         let secrets = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
         let receiver = Receiver {
             secrets: WebhookSecrets::new(secrets).unwrap(),
@@ -108,13 +114,16 @@ async fn only_an_exact_signature_lets_a_delivery_in() {
     };
     let again = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&body).unwrap()).unwrap();
     let cut = &good[..good.len() - 2];
-    let refused: [(&str, Headers<'_>, &str); 14] = [
+    let last = if good.ends_with('0') { "1" } else { "0" };
+    let near = format!("{}{last}", &good[..good.len() - 1]);
+    let refused: [(&str, Headers<'_>, &str); 15] = [
         ("no signature", &[], &body),
         ("an empty one", &[(NAME, "")], &body),
         ("only the old header", &[("x-hub-signature", &good.replace("sha256", "sha1"))], &body),
         ("sha1 in the new header", &[(NAME, "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59")], &body),
         ("sha512", &[(NAME, &sha512)], &body),
         ("cut short", &[(NAME, cut)], &body),
+        ("right but for its last digit", &[(NAME, &near)], &body),
         ("too long", &[(NAME, &format!("{good}00"))], &body),
         ("without its name", &[(NAME, &good[7..])], &body),
         ("two names", &[(NAME, &format!("sha256={good}"))], &body),
@@ -132,6 +141,54 @@ async fn only_an_exact_signature_lets_a_delivery_in() {
     assert_eq!(server.deliver(&[(NAME, &good)], &body).await, 202);
     world.settle().await;
     world.assert_ok().await;
+}
+
+/// A payload of each kind that leads to work, as an installation's.
+pub fn of_installation(world: &World, push: &Push, installation: &serde_json::Value) -> [(&'static str, String); 3] {
+    let repository = serde_json::json!({"id": 7, "full_name": world.repository().name});
+    let head = serde_json::json!({"ref": "codehealer/py-x-0123456789ab-g1", "repo": repository});
+    let comment = serde_json::json!({
+        "id": 9, "updated_at": "2026-11-20T10:00:00Z", "body": "/codehealer explain", "user": {"login": "ann", "type": "User"},
+    });
+    let issue = serde_json::json!({"number": 3, "pull_request": {}});
+    let payloads = [
+        ("push", serde_json::from_str(&payload(world, push)).unwrap()),
+        ("pull_request", serde_json::json!({"action": "closed", "pull_request": {"head": head}})),
+        ("issue_comment", serde_json::json!({"action": "created", "issue": issue, "comment": comment})),
+    ];
+    payloads.map(|(event, mut body)| {
+        body["repository"] = repository.clone();
+        body["installation"] = installation.clone();
+        (event, body.to_string())
+    })
+}
+
+/// Installations whose deliveries are not ours, although they are signed: the same App may be installed by others.
+pub fn foreign_installations() -> [serde_json::Value; 3] {
+    [serde_json::json!({"id": 12}), serde_json::json!({"id": 1}), serde_json::Value::Null]
+}
+
+/// S3: of the repository's name and the signature only the latter is GitHub's word; who sends it is the installation.
+#[tokio::test]
+async fn only_deliveries_of_our_installation_are_let_in() {
+    let world = World::new().await;
+    let push = world.push("src/config.py", BAD);
+    let server = Server::for_installation(&world, &[SECRET], Some(11)).await;
+    let send = async |event: &'static str, body: String| {
+        let signature = sign(SECRET, body.as_bytes());
+        server.post(&[("x-github-event", event), (NAME, signature.as_str())], body).await
+    };
+    for installation in foreign_installations() {
+        for (event, body) in of_installation(&world, &push, &installation) {
+            assert_eq!(send(event, body).await, 404, "{event} of {installation}");
+        }
+    }
+    let depth = world.store.inbox().depth().await.unwrap();
+    assert_eq!(depth.ready + depth.hidden + depth.buried, 0);
+    for (event, body) in of_installation(&world, &push, &serde_json::json!({"id": 11})) {
+        assert_eq!(send(event, body).await, 202, "{event}");
+    }
+    assert_eq!(world.store.inbox().depth().await.unwrap().ready, 3);
 }
 
 #[tokio::test]
@@ -319,6 +376,9 @@ async fn every_kind_of_push_has_its_answer() {
         assert_eq!(taken.len(), usize::from(status == 202), "{what}");
         for message in taken {
             assert!(message.body.len() < 2_000, "{what}: a message of {} bytes", message.body.len());
+            // The number in the payload is GitHub's; ours is the one in our store.
+            let Task::Push(task) = serde_json::from_str(&message.body).unwrap() else { panic!("{}", message.body) };
+            assert_eq!((task.repository, task.after.as_str()), (world.repository().id, two.as_str()), "{what}");
         }
     }
     assert_eq!(accepted, 5);

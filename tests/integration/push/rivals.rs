@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use codehealer::healer::HealError;
 use codehealer::model::{CaseId, Generation, Provenance};
+use codehealer::ports::{ErrorKind, Inbox, PortResult};
+use codehealer::state::run::{lease, prolong};
 
-use crate::support::faults::{Fault, Gate};
+use crate::support::clock::VirtualClock;
+use crate::support::faults::{Call, Fault, Gate};
 use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, Process, ScriptedModel, UNKNOWN, World};
 
@@ -15,6 +19,7 @@ on_both_stores! {
     sixteen_workers_take_one_case_and_ask_the_model_once,
     a_slow_model_is_not_asked_again_by_a_rival,
     who_sleeps_past_the_lease_writes_nothing_stale,
+    who_read_before_the_lease_was_prolonged_does_not_get_it,
 }
 
 /// A world whose one run waits to be healed.
@@ -117,4 +122,53 @@ async fn who_sleeps_past_the_lease_writes_nothing_stale(at: Storage) {
     for number in 0..5 {
         sleeps_before(at, "state", "commit", number).await;
     }
+}
+
+/// Prolonging leaves fence, sequence and state as they are: only the time tells that the lease lives.
+async fn who_read_before_the_lease_was_prolonged_does_not_get_it(at: Storage) {
+    let world = at.world().await;
+    detected(&world, "src/config.py", BAD).await;
+    let (head, now) = (world.run().await, 1_000_000);
+    let (ours, taken) = lease(&head, "ours", now, now + 20);
+    world.state.commit(&taken).await.unwrap();
+    // It ran out; a rival reads that, and only then its holder, who was slow, prolongs it.
+    let (_, rival) = lease(&ours, "rival", now + 30, now + 50);
+    let (held, prolonged) = prolong(&ours, now + 60, Some(now + 60));
+    world.state.commit(&prolonged).await.unwrap();
+    assert_eq!(world.state.commit(&rival).await.unwrap_err().kind, ErrorKind::Conflict);
+    let (_, later) = lease(&held, "rival", now + 61, now + 80);
+    world.state.commit(&later).await.unwrap();
+    let (_, stale) = prolong(&held, now + 90, Some(now + 90));
+    assert_eq!(world.state.commit(&stale).await.unwrap_err().kind, ErrorKind::Conflict, "the old holder is fenced");
+}
+
+/// A scan that takes several times as long as its message is hidden for, and somebody who looks for work meanwhile.
+struct Long {
+    inbox: Arc<dyn Inbox>,
+    clock: Arc<VirtualClock>,
+    step: Duration,
+}
+
+#[async_trait]
+impl Fault for Long {
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        for _ in 0..if call.is("forge", "changed_files") { 12 } else { 0 } {
+            tokio::time::sleep(self.step).await;
+            self.clock.advance(self.step);
+            assert_eq!(self.inbox.take(1, self.step).await?, [], "it was given to another worker");
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_takes_long_is_kept_from_others_meanwhile() {
+    let world = World::new().await;
+    world.pushed("src/config.py", BAD).await;
+    let (inbox, clock) = (Arc::new(world.store.inbox()), world.clock.clone());
+    let long = Arc::new(Long { inbox, clock, step: world.policy.lease / 2 });
+    assert_eq!(world.process_under(long as Arc<dyn Fault>).worker.work(1).await.unwrap(), 1);
+    assert_eq!(world.runs().await.len(), 1, "it was scanned once");
+    world.settle().await;
+    world.assert_ok().await;
 }

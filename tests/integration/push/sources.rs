@@ -55,8 +55,9 @@ async fn a_model_that_hangs_is_given_up_and_asked_again_later(at: Storage) {
     hangs.recovers();
     world.settle().await;
     world.assert_ok().await;
-    assert_eq!(world.run().await.summary.decision, Some(Decision::Draft));
-    assert_eq!(model.asked(), 1);
+    let run = world.run().await;
+    assert_eq!((run.summary.decision, model.asked()), (Some(Decision::Draft), 1));
+    assert!(world.pull_request(&run).await.unwrap().draft, "what is decided to be a draft is one");
 }
 
 async fn a_model_that_hangs_for_a_day_escalates_once(at: Storage) {

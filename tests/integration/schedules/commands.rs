@@ -127,6 +127,35 @@ async fn a_pause_holds_until_it_is_resumed_and_loses_nothing() {
     assert!(said[0].contains("Paused by ann") && said[1].contains("Going on"), "{said:?}");
 }
 
+/// What was found before the pause waits as well, and goes on with the word alone: nobody waits for the schedule.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_found_before_the_pause_waits_until_the_word_is_given() {
+    let (stage, mut people) = healed().await;
+    let push = people.push(&stage, "b.py", YAML);
+    stage.deliver(&push).await;
+    let healthy = || stage.process(Arc::new(Healthy)).worker;
+    assert_eq!(healthy().work(1).await.unwrap(), 1, "the scan");
+    let waits = stage.runs().await.into_iter().find(|run| run.state == RunState::Detected).unwrap();
+    let pause = comment(&stage, 1, (7, "t1"), "ann", "/codehealer pause");
+    healthy().handle(&pause).await.unwrap();
+    let unseen = people.push(&stage, "c.py", YAML);
+    stage.deliver(&unseen).await;
+    for _ in 0..5 {
+        let process = healthy();
+        process.reconcile().await.unwrap();
+        while process.work(10).await.unwrap() > 0 {}
+        stage.clock.advance(Duration::from_secs(600));
+    }
+    let now = codehealer::healer::trail::run_head(&*stage.state, &waits.case, waits.generation).await.unwrap().unwrap();
+    assert_eq!((now.state, stage.branches().len()), (RunState::Detected, 1), "it is not healed");
+
+    let resume = comment(&stage, 1, (8, "t2"), "ann", "/codehealer resume");
+    stage.store.inbox().enqueue(&serde_json::to_string(&resume).unwrap(), None, Duration::ZERO).await.unwrap();
+    let process = healthy();
+    while process.work(1).await.unwrap() > 0 {}
+    assert_eq!((stage.runs().await.len(), stage.branches().len()), (3, 3), "found before, and pushed meanwhile");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stranger_can_neither_command_nor_make_us_talk() {
     let (stage, _) = healed().await;
@@ -232,4 +261,22 @@ async fn a_healed_case_asks_the_forge_no_more_than_it_needs() {
         "ensure_pull_request",
     ];
     assert_eq!(counting.verbs("forge"), expected);
+}
+
+/// What we took back ourselves is ours to take back: opening it again is not a person's judgement undone.
+#[tokio::test(start_paused = true)]
+async fn a_proposal_that_was_taken_back_stays_so_when_it_is_opened_again() {
+    let (stage, mut people) = healed().await;
+    let branch = stage.branches().pop_first().unwrap();
+    // The bug is gone by then, so that there is nothing to begin anew.
+    let push = people.push(&stage, "a.py", Bugs::default());
+    stage.deliver(&push).await;
+    arrives(&stage, &comment(&stage, 1, (7, "t1"), "ann", "/codehealer retry")).await;
+    assert_eq!(states(&stage).await, [(1, RunState::Done, CaseOutcome::Closed)]);
+    let [run] = stage.runs().await.try_into().unwrap();
+    stage.ledger.lock().unwrap().shown.insert(branch, (PullRequestState::Open, None));
+    assert!(stage.settle().await);
+    assert_eq!(states(&stage).await, [(1, RunState::Done, CaseOutcome::Closed)]);
+    let retried = EventKind::Feedback(Feedback::Retried { by: "ann".to_owned() });
+    assert_eq!(last_event(&stage, &run).await, retried);
 }

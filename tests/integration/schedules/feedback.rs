@@ -173,3 +173,50 @@ async fn what_people_made_of_a_fix_before_they_merged_it_is_what_is_learned() {
     assert!(memory.scope_after.contains("or {}"), "{}", memory.scope_after);
     assert_eq!((memory.record.accepted, memory.record.rejected, memory.record.reverted), (1, 0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn other_work_in_the_merged_file_is_not_learned_as_ours() {
+    let (stage, _) = proposed(YAML, None).await;
+    let branch = stage.branches().pop_first().unwrap();
+    let text = String::from_utf8(stage.git.file_at(&stage.git.tip(&branch).unwrap(), "src/a.py")).unwrap();
+    let place = text.lines().find(|line| line.contains("yaml.safe_load")).unwrap();
+    let indent = &place[..place.len() - place.trim_start().len()];
+    let others: String = (0..30).map(|n| format!("{indent}unrelated_{n} = {n}\n")).collect();
+    stage.git.on(&branch).file("src/a.py", text.replace(place, &format!("{others}{place}"))).commit("much more");
+    merge(&stage, &branch).unwrap();
+    assert!(stage.settle().await);
+    let run = newest(&stage).await;
+    let [Feedback::Merged { amended: false, .. }] = feedback(&stage, &run).await[..] else { panic!("amended") };
+    let [memory] = stage.store.memory().list(None, 10).await.unwrap().try_into().unwrap();
+    assert!(
+        memory.scope_after.contains("safe_load") && !memory.scope_after.contains("unrelated"),
+        "{}",
+        memory.scope_after
+    );
+    assert_eq!(memory.record.accepted, 1, "the proposal stands for what was merged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_proposal_that_is_opened_again_does_not_take_the_case_back_from_a_newer_one() {
+    let (stage, _) = proposed(YAML, None).await;
+    let branch = stage.branches().pop_first().unwrap();
+    let show = |state| stage.ledger.lock().unwrap().shown.insert(branch.clone(), (state, None));
+    show(PullRequestState::Closed);
+    assert!(stage.settle().await);
+    let text = String::from_utf8(stage.git.file_at(&stage.git.tip("develop").unwrap(), "src/a.py")).unwrap();
+    let more = format!("{text}\n\ndef more(stream):\n    return yaml.unsafe_load(stream)\n");
+    stage.git.on("develop").file("src/a.py", more).commit("more");
+    assert!(stage.settle().await);
+    let outcomes = async || {
+        let runs = stage.runs().await;
+        runs.iter().map(|run| (run.generation.0, run.summary.outcome)).collect::<Vec<_>>()
+    };
+    let expected = [(1, CaseOutcome::Closed), (2, CaseOutcome::Open)];
+    assert_eq!(outcomes().await, expected);
+    show(PullRequestState::Open);
+    assert!(stage.settle().await);
+    assert_eq!(outcomes().await, expected);
+    let run = newest(&stage).await;
+    let current = trail::case_head(&*stage.state, &run.case).await.unwrap().unwrap();
+    assert_eq!(current.generation, run.generation, "the case goes on with the newer one");
+}
