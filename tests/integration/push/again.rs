@@ -157,6 +157,9 @@ async fn the_first_sight_of_a_branch_is_a_baseline(at: Storage) {
     assert_eq!(push.before, None);
     world.process().drain().await.unwrap();
     assert_eq!(world.runs().await.len(), 0, "old code is healed on request only");
+    world.pushed("src/old.py", format!("{BAD}\n\ndef another():\n    return 1\n")).await;
+    world.settle().await;
+    assert_eq!(world.runs().await.len(), 0, "also where something else in its file changes");
     world.pushed("src/config.py", BAD).await;
     world.settle().await;
     assert_eq!(of_runs(&world).await, BTreeSet::from(["py-yaml-unsafe-load in src/config.py".to_owned()]));

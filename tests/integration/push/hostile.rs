@@ -128,7 +128,7 @@ async fn nothing_that_the_repository_brings_is_run(at: Storage) {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let config = format!(
-        "[core]\n\tfsmonitor = {touch}\n\thooksPath = hooks\n[filter \"evil\"]\n\tclean = {touch}\n\tsmudge = {touch}\n\tprocess = {touch}\n\
+        "[core]\n\tfsmonitor = {touch}\n\thooksPath = hooks\n\tlogAllRefUpdates = nonsense\n[filter \"evil\"]\n\tclean = {touch}\n\tsmudge = {touch}\n\tprocess = {touch}\n\
          [diff \"evil\"]\n\ttextconv = {touch}\n\tcommand = {touch}\n[gpg]\n\tprogram = {touch}\n[commit]\n\tgpgSign = true\n"
     );
     let mut all = std::fs::read_to_string(git_dir.join("config")).unwrap();

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use codehealer::model::{FixId, PastFix, RunState};
-use codehealer::ports::{Clock as _, FixMemory, FixQuery, PortResult, State};
+use codehealer::model::{BlobId, FixId, PastFix, Repository, RunState};
+use codehealer::ports::{Clock as _, FixMemory, FixQuery, Forge, PortResult, State};
 use codehealer::state::chain::{PushEvent, PushEventKind};
 use codehealer::state::run::record;
 use codehealer::state::{Item, Key, Page, Query, QueryOf, Transaction, Write, keys};
 
 use crate::support::clock::VirtualClock;
 use crate::support::faults::{Dying, Fault};
+use crate::support::relay::{Relay, forge_by_relay};
 use crate::support::slack::Chat;
 use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, DEVELOP, Push, ScriptedModel, UNKNOWN, World};
@@ -107,9 +108,32 @@ async fn scanned(world: &World, push: &Push) -> (usize, Vec<String>) {
     found.next().expect("it was scanned")
 }
 
+/// A forge that notes the largest file that was asked for.
+struct Read {
+    inner: Arc<dyn Forge>,
+    largest: AtomicUsize,
+}
+
+#[async_trait]
+impl Relay for Read {
+    fn behind(&self) -> &dyn Forge {
+        &*self.inner
+    }
+
+    async fn read_blob(&self, repository: &Repository, blob: &BlobId) -> PortResult<Vec<u8>> {
+        let bytes = self.inner.read_blob(repository, blob).await?;
+        self.largest.fetch_max(bytes.len(), Ordering::SeqCst);
+        Ok(bytes)
+    }
+}
+
+forge_by_relay!(Read);
+
 async fn a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code(at: Storage) {
     let mut world = at.world().await;
     let scale = weighed(&mut world);
+    let read = Arc::new(Read { inner: Arc::clone(&world.forge), largest: AtomicUsize::new(0) });
+    world.forge = read.clone();
     let before = world.git.tip("develop");
     let mut change = world.git.on("develop");
     // Ten megabytes in one file of code, ten of something else, and five in many files.
@@ -128,6 +152,7 @@ async fn a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code(at: Sto
     let (files, skipped) = scanned(&world, &push).await;
     assert!(files > 300, "{files} files");
     assert!(skipped.iter().any(|line| line.starts_with("src/huge.py: ")), "it says what it left out: {skipped:?}");
+    assert!(read.largest.load(Ordering::SeqCst) < MEGABYTE, "what is passed over is not fetched");
     assert!(scale.heaviest.load(Ordering::SeqCst) < LIMIT);
 }
 

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use codehealer::model::CaseOutcome;
 use codehealer::ports::{ErrorKind, PortError};
 
 use crate::support::log::Log;
@@ -12,6 +13,8 @@ use crate::support::world::{Push, ScriptedModel, World, files, rewrite};
 on_both_stores! {
     no_secret_reaches_any_sink,
     a_fix_beside_a_secret_is_proposed_without_showing_it,
+    what_is_told_in_prose_or_lies_around_the_place_reaches_no_sink,
+    a_secret_that_the_model_makes_up_is_dropped_with_its_proposal,
 }
 
 /// Characters that look random, the same each time. Put together here, so that no literal looks like a real secret.
@@ -208,5 +211,69 @@ async fn a_fix_beside_a_secret_is_proposed_without_showing_it(at: Storage) {
             code.replace("yaml.load(f, Loader=yaml.Loader)", "yaml.safe_load(f)"),
             "the code keeps what it has"
         );
+    }
+}
+
+/// Lines of a private key that only its first and last line tell from other letters.
+fn key_lines() -> Vec<String> {
+    (0..25).map(|line| noise(MIXED, 64, 2_000 + line)).collect()
+}
+
+/// A long function: the key begins above the lines that a model is shown, and ends among them.
+fn long_function(secret: &str) -> String {
+    let pem = ["-----BEGIN RSA PRIVATE", " KEY-----"].concat();
+    let lines = |name: &str, count: usize| (0..count).map(|n| format!("    {name}_{n} = {n}\n")).collect::<String>();
+    format!(
+        "import shop  # {secret}\n\n\ndef tell(name):\n    key = \"\"\"{pem}\n{}\n-----END RSA PRIVATE KEY-----\n\"\"\"\n{}    \
+         return \"%s has %s\" % (name,)\n{}",
+        key_lines().join("\n"),
+        lines("before", 12),
+        lines("after", 40),
+    )
+}
+
+async fn what_is_told_in_prose_or_lies_around_the_place_reaches_no_sink(at: Storage) {
+    let log = Log::default();
+    let _guard = log.listen();
+    for secret in secrets(2).iter().step_by(5) {
+        // No code, so that the thread itself is what the model gets to read.
+        let encoded = [STANDARD.encode(format!("login with {secret} please")), hex::encode(secret)];
+        let prose = format!("py-format-arguments: marmalade {secret}, or {} or {}", encoded[0], encoded[1]);
+        let (_folder, team) = Chat { messages: &[("U1", &prose), ("U2", &prose)], confirmed: false }.open();
+        let model = ScriptedModel::answering(|_| Ok("CANNOT".to_owned()));
+        let mut world = at.readable().world().await.with_model(&model);
+        world.team = Some(team);
+        world.pushed("src/tell.py", long_function(secret)).await;
+        world.process().drain().await.unwrap();
+        let sinks = sinks(&world, &log, &model).await;
+        let prompts = &sinks.iter().find(|(name, _)| *name == "prompts").unwrap().1;
+        for shown in ["marmalade", "import shop", "before_0", "[redacted]"] {
+            assert!(prompts.contains(shown), "{shown} is not in {prompts}");
+        }
+        assert_absent(&sinks, secret);
+        for (name, text) in &sinks {
+            for form in encoded.iter().chain(&key_lines()) {
+                assert!(!text.contains(&form[..24]), "{form} is in the {name}: …{}…", around(text, &form[..24]));
+            }
+        }
+    }
+}
+
+async fn a_secret_that_the_model_makes_up_is_dropped_with_its_proposal(at: Storage) {
+    let log = Log::default();
+    let _guard = log.listen();
+    for secret in secrets(3).iter().step_by(5) {
+        let leaked = secret.clone();
+        let model = ScriptedModel::answering(move |prompt| {
+            Ok(rewrite(prompt, "90", |region| region.replace("has %s", &format!("has {leaked}"))))
+        });
+        let world = at.readable().world().await.with_model(&model);
+        world.pushed("src/tell.py", crate::support::world::UNKNOWN).await;
+        world.process().drain().await.unwrap();
+        let run = world.run().await;
+        assert_eq!((model.asked(), run.summary.outcome, world.branches().len()), (1, CaseOutcome::Escalated, 0));
+        assert_absent(&sinks(&world, &log, &model).await, secret);
+        let said = format!("{:?}", world.events(&run).await);
+        assert!(said.contains("a proposal with a secret in it was dropped"), "{said}");
     }
 }
