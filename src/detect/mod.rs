@@ -1,6 +1,7 @@
 //! The rule engine: which problems a file has, where, and which of them a push brought in.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod alerts_in;
 pub mod language;
 pub mod redact;
 pub mod rule_tests;

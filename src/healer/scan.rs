@@ -121,7 +121,8 @@ impl Healer {
         let changed: BTreeSet<&RepoPath> = wanted.iter().map(|c| &c.path).collect();
         let ours: BTreeSet<_> = report.findings.iter().map(|f| f.fingerprint.clone()).collect();
         let external = request.external.iter().filter(|f| changed.contains(&f.path) && !ours.contains(&f.fingerprint));
-        report.findings.extend(external.cloned());
+        let new = detect::sarif_in::unknown_to(&report.findings, external.cloned().collect());
+        report.findings.extend(new);
         report.findings.retain(|f| !self.policy.ignore_rules.contains(f.rule.id.as_str()));
         let blobs = wanted.into_iter().map(|change| (change.path, change.blob)).collect();
         Ok((report, blobs))

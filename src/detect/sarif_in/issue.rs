@@ -57,6 +57,106 @@ const BANDIT: &[(&[u16], &str)] = &[
     (&[608, 610, 611], "SQL_INJECTION"),
 ];
 
+/// gosec's checks by number (`G201`).
+const GOSEC: &[(&[u16], &str)] = &[
+    (&[101], "HARDCODED_SECRET"),
+    (&[102, 112, 114, 116, 119], "MISCONFIGURATION"),
+    (&[106], "TLS_VERIFICATION_DISABLED"),
+    (&[107, 704], "SSRF"),
+    (&[108], "DEBUG_ENABLED"),
+    (&[110, 118], "RESOURCE_LEAK"),
+    (&[201, 202, 701], "SQL_INJECTION"),
+    (&[203, 705], "XSS"),
+    (&[204, 702], "COMMAND_INJECTION"),
+    (&[301, 302, 306, 307], "WEAK_FILE_PERMISSIONS"),
+    (&[303], "INSECURE_TEMP_FILE"),
+    (&[304, 305, 703], "PATH_TRAVERSAL"),
+    (&[401, 406, 501, 505], "WEAK_HASH"),
+    (&[402], "TLS_VERIFICATION_DISABLED"),
+    (&[403, 405, 407, 502, 503, 506, 507], "WEAK_CIPHER"),
+    (&[404], "WEAK_RANDOM"),
+    (&[109, 115, 601, 602], "LOGIC"),
+];
+
+/// Rules of ESLint and its security plug-ins; none of them names a CWE. A plug-in's prefix is left out.
+const ESLINT: &[(&[&str], &str)] = &[
+    (
+        &[
+            "no-eval",
+            "no-implied-eval",
+            "no-new-func",
+            "no-script-url",
+            "detect-eval-with-expression",
+            "detect-unsafe-regex-eval",
+        ],
+        "CODE_INJECTION",
+    ),
+    (&["detect-child-process"], "COMMAND_INJECTION"),
+    (&["detect-non-literal-fs-filename", "detect-non-literal-require"], "PATH_TRAVERSAL"),
+    (
+        &[
+            "no-danger",
+            "no-danger-with-children",
+            "no-unsanitized",
+            "property",
+            "method",
+            "detect-disable-mustache-escape",
+        ],
+        "XSS",
+    ),
+    (&["detect-pseudoRandomBytes", "detect-insecure-randomness"], "WEAK_RANDOM"),
+    (&["detect-no-csrf-before-method-override"], "MISCONFIGURATION"),
+    (&["no-debugger"], "DEBUG_ENABLED"),
+    (
+        &[
+            "constructor-super",
+            "for-direction",
+            "getter-return",
+            "no-async-promise-executor",
+            "no-class-assign",
+            "no-compare-neg-zero",
+            "no-cond-assign",
+            "no-const-assign",
+            "no-constant-binary-expression",
+            "no-constant-condition",
+            "no-dupe-args",
+            "no-dupe-class-members",
+            "no-dupe-else-if",
+            "no-dupe-keys",
+            "no-duplicate-case",
+            "no-ex-assign",
+            "no-fallthrough",
+            "no-func-assign",
+            "no-import-assign",
+            "no-loss-of-precision",
+            "no-misleading-character-class",
+            "no-new-native-nonconstructor",
+            "no-obj-calls",
+            "no-self-assign",
+            "no-self-compare",
+            "no-setter-return",
+            "no-shadow-restricted-names",
+            "no-sparse-arrays",
+            "no-this-before-super",
+            "no-undef",
+            "no-unexpected-multiline",
+            "no-unreachable",
+            "no-unsafe-finally",
+            "no-unsafe-negation",
+            "no-unsafe-optional-chaining",
+            "require-atomic-updates",
+            "require-yield",
+            "use-isnan",
+            "valid-typeof",
+            "no-floating-promises",
+            "no-misused-promises",
+            "await-thenable",
+            "array-callback-return",
+        ],
+        "LOGIC",
+    ),
+];
+
 /// The CWE numbers that a result or its rule names, each once, in order of mention.
 pub(super) fn cwes(run: &Run, rule: Option<&Rule>, result: &SarifResult) -> Vec<Cwe> {
     let mut found = Vec::new();
@@ -113,10 +213,29 @@ fn leading_number(text: &str) -> Option<u32> {
 }
 
 /// Our issue type for a foreign rule: by its CWE, else by what its id is known to mean, else a matter of style.
-pub(super) fn issue_type(tool: &str, id: &str, cwes: &[Cwe]) -> Option<IssueType> {
+///
+/// `said` is the rule's own name for people. CWE-327 covers ciphers, hashes and old TLS, and scanners use it for all of them:
+/// there the rule's own words decide.
+pub(super) fn issue_type(tool: &str, (id, said): (&str, &str), cwes: &[Cwe]) -> Option<IssueType> {
     let by_cwe = cwes.iter().find_map(|Cwe(number)| ISSUES.iter().find(|(_, numbers, _)| numbers.contains(number)));
-    let name = by_cwe.map(|(name, ..)| *name).or_else(|| by_id(tool, id)).unwrap_or("LINTING");
+    let name = match by_cwe.map(|(name, ..)| *name) {
+        Some("WEAK_CIPHER") => by_id(tool, id).or_else(|| of_cryptography(id, said)).unwrap_or("WEAK_CIPHER"),
+        Some(name) => name,
+        None => by_id(tool, id).unwrap_or("LINTING"),
+    };
     IssueType::new(name).ok()
+}
+
+fn of_cryptography(id: &str, said: &str) -> Option<&'static str> {
+    let words = format!("{id} {said}").to_ascii_lowercase();
+    let any = |marks: &[&str]| marks.iter().any(|mark| words.contains(mark));
+    if any(&["hash", "md5", "sha1", "sha-1", "digest"]) {
+        return Some("WEAK_HASH");
+    }
+    if any(&["certificate", "tls", "ssl"]) {
+        return Some("TLS_VERIFICATION_DISABLED");
+    }
+    any(&["random", "prng"]).then_some("WEAK_RANDOM")
 }
 
 fn by_id(tool: &str, id: &str) -> Option<&'static str> {
@@ -128,6 +247,14 @@ fn by_id(tool: &str, id: &str) -> Option<&'static str> {
         (tool.starts_with("bandit") && letters == "B" || python_linter && letters == "S", number)
     {
         return BANDIT.iter().find(|(numbers, _)| numbers.contains(&number)).map(|(_, name)| *name);
+    }
+    if let (true, "G", Some(number)) = (tool.starts_with("gosec") || tool.starts_with("golangci"), letters, number) {
+        return GOSEC.iter().find(|(numbers, _)| numbers.contains(&number)).map(|(_, name)| *name);
+    }
+    if tool.starts_with("eslint") || tool.starts_with("oxlint") {
+        let bare = id.rsplit('/').next().unwrap_or(id);
+        let known = ESLINT.iter().find(|(rules, _)| rules.contains(&bare));
+        return known.map(|(_, name)| *name);
     }
     let lower = id.to_ascii_lowercase();
     if lower.contains("syntax")

@@ -59,6 +59,9 @@ const MAX_REGION: usize = 20_000;
 /// Files kept in memory at a time, with their trees.
 const MAX_FILES: usize = 16;
 
+/// Findings before one that are looked at for its twin: reports list results of one place side by side.
+const MAX_TWINS: usize = 64;
+
 /// Characters of a message that are kept.
 const MAX_MESSAGE: usize = 400;
 
@@ -83,12 +86,63 @@ pub fn read(text: &str, place: &Place<'_>) -> Result<Imported, SarifError> {
                 return Ok(imported);
             }
             match reader.result(run, &rules, value) {
+                Ok(finding) if told_already(&imported.findings, &finding) => {}
                 Ok(finding) => imported.findings.push(finding),
                 Err(reason) => imported.refused.push(format!("result {} of {}: {reason}", index + 1, rules.tool)),
             }
         }
     }
     Ok(imported)
+}
+
+/// Whether the report says the same of the same place before: scanners that follow data report each way to a place.
+fn told_already(findings: &[Finding], new: &Finding) -> bool {
+    let same = |old: &&Finding| old.path == new.path && old.span == new.span && old.rule.id == new.rule.id;
+    findings.iter().rev().take(MAX_TWINS).any(|old| same(&old))
+}
+
+/// The findings of other scanners that say something new: neither what one of `ours` says, nor what another scanner said
+/// before it. Two say the same when their issue type is the same and they share code, or begin on the same line; ours are kept,
+/// because they can be looked for again when a fix is verified.
+#[must_use]
+pub fn unknown_to(ours: &[Finding], others: Vec<Finding>) -> Vec<Finding> {
+    let mut by_path: BTreeMap<RepoPath, Vec<(String, Span, usize)>> = BTreeMap::new();
+    let place = |finding: &Finding| (finding.rule.issue_type.to_string(), finding.span, finding.start.line);
+    for finding in ours {
+        by_path.entry(finding.path.clone()).or_default().push(place(finding));
+    }
+    let mut new = Vec::new();
+    for finding in others {
+        let known = by_path.entry(finding.path.clone()).or_default();
+        let (kind, span, line) = place(&finding);
+        // Several matters of style or logic may well be on one line.
+        let broad = matches!(kind.as_str(), "LINTING" | "LOGIC");
+        let same = |(k, s, l): &(String, Span, usize)| *k == kind && (s.overlaps(span) || *l == line && !broad);
+        if !known.iter().any(same) {
+            new.push(finding);
+        }
+    }
+    distinct(new)
+}
+
+/// Of findings that different scanners made of the same problem, the first.
+fn distinct(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    let mut by_line: BTreeMap<(RepoPath, usize), Vec<usize>> = BTreeMap::new();
+    for finding in findings {
+        let tool = |finding: &Finding| finding.rule.origin.clone();
+        let here = by_line.entry((finding.path.clone(), finding.start.line)).or_default();
+        let same = |old: &Finding| {
+            old.rule.issue_type == finding.rule.issue_type
+                && tool(old) != tool(&finding)
+                && finding.rule.issue_type.as_str() != "LINTING"
+        };
+        if !here.iter().filter_map(|index| kept.get(*index)).any(same) {
+            here.push(kept.len());
+            kept.push(finding);
+        }
+    }
+    kept
 }
 
 /// A file that findings point into.
@@ -127,7 +181,7 @@ impl Reader<'_> {
         let file = self.files.entry(path.clone()).or_insert_with(|| File::open(&path, self.place));
         let file = file.as_ref().ok_or_else(|| format!("{path} is not a text file of the repository"))?;
         let lines = file.line_starts.index(&file.text);
-        let units = region::Units::of(run.column_kind.as_deref());
+        let units = region::Units::of(run.column_kind.as_deref(), &rules.tool);
         let span = region::span(location.region.as_ref(), &file.text, &lines, units)?;
         if span.end - span.start > MAX_REGION {
             return Err(format!("its region is longer than {MAX_REGION} bytes"));
@@ -223,7 +277,8 @@ impl<'r> Rules<'r> {
         let full: String = format!("{}/{foreign}", self.tool).chars().take(200).collect();
         let rule_id = RuleId::new(full).map_err(|error| error.to_string())?;
         let cwes = issue::cwes(run, rule, result);
-        let issue_type = issue::issue_type(&self.tool, id, &cwes).ok_or("its issue type has no name")?;
+        let said = rule.and_then(|rule| rule.name.as_deref()).unwrap_or_default();
+        let issue_type = issue::issue_type(&self.tool, (id, said), &cwes).ok_or("its issue type has no name")?;
         let text = |text: Option<&format::Text>| text.and_then(|text| text.text.clone().or(text.markdown.clone()));
         let short = text(rule.and_then(|rule| rule.short_description.as_ref()));
         let name = rule.and_then(|rule| rule.name.clone());
@@ -273,16 +328,24 @@ fn slug(text: &str) -> String {
     text.trim().chars().map(|c| if allowed(c) { c } else { '-' }).collect()
 }
 
-/// GitHub's `security-severity` (a CVSS score) when the rule has one, else the level.
+/// GitHub's `security-severity` (a CVSS score) when the result or its rule has one, else the level.
 fn severity(rule: Option<&Rule>, result: &SarifResult) -> Severity {
-    let score = rule.and_then(|rule| rule.properties.text("security-severity"));
-    if let Some(score) = score.and_then(|score| score.parse::<f64>().ok()) {
+    let score = result.properties.text("security-severity");
+    let score = score.or_else(|| rule.and_then(|rule| rule.properties.text("security-severity")));
+    if let Some(score) = score.and_then(|score| score.parse::<f64>().ok()).filter(|score| score.is_finite()) {
         return match score {
             score if score >= 9.0 => Severity::Critical,
             score if score >= 7.0 => Severity::High,
             score if score >= 4.0 => Severity::Medium,
             _ => Severity::Low,
         };
+    }
+    // Bandit's own scale, which its levels follow only in part.
+    match result.properties.text("issue_severity").as_deref() {
+        Some("HIGH") => return Severity::High,
+        Some("MEDIUM") => return Severity::Medium,
+        Some("LOW") => return Severity::Low,
+        _ => {}
     }
     let default =
         rule.and_then(|rule| rule.default_configuration.as_ref()).and_then(|default| default.level.as_deref());

@@ -9,18 +9,28 @@ use crate::model::Span;
 pub(super) enum Units {
     Utf16,
     CodePoints,
+    Bytes,
 }
 
 impl Units {
-    /// UTF-16 unless the run says otherwise.
-    pub fn of(column_kind: Option<&str>) -> Self {
-        if column_kind == Some("unicodeCodePoints") { Self::CodePoints } else { Self::Utf16 }
+    /// What the run says; else what the tool is known to count, by its name in lower case; else UTF-16, SARIF's default.
+    /// Bandit writes the columns of Python's trees, gosec those of Go's, and Semgrep its parser's: all bytes of UTF-8.
+    pub fn of(column_kind: Option<&str>, tool: &str) -> Self {
+        match (column_kind, tool) {
+            (Some("unicodeCodePoints"), _) => Self::CodePoints,
+            (Some(_), _) => Self::Utf16,
+            (None, "bandit" | "gosec" | "staticcheck" | "golangci-lint") => Self::Bytes,
+            (None, tool) if tool.starts_with("semgrep") || tool.starts_with("opengrep") => Self::Bytes,
+            (None, "ruff") => Self::CodePoints,
+            (None, _) => Self::Utf16,
+        }
     }
 
     fn of_char(self, c: char) -> usize {
         match self {
             Self::Utf16 => c.len_utf16(),
             Self::CodePoints => 1,
+            Self::Bytes => c.len_utf8(),
         }
     }
 

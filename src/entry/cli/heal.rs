@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::output::{Output, Tone, plain, tone};
 use super::{Exit, Format, Session, Sources, usage};
 use crate::decide::Step;
+use crate::detect::alerts_in;
 use crate::detect::sarif_in::{self, Imported, Place};
 use crate::healer::{CaseReport, Healer, ScanReport, ScanRequest};
 use crate::local::git::open::{HeadState, open};
@@ -39,7 +40,7 @@ pub struct HealArgs {
     /// Show the diffs and decide, but record and deliver nothing
     #[arg(long)]
     dry_run: bool,
-    /// Findings of another scanner, SARIF 2.1.0; may be repeated
+    /// Findings of another scanner: SARIF 2.1.0, or code scanning alerts as `gh api` answers them; may be repeated
     #[arg(long, value_name = "FILE")]
     sarif_in: Vec<PathBuf>,
     #[command(flatten)]
@@ -127,7 +128,11 @@ async fn read_sarif(wired: &Wiring, clone: &Clone, range: &Range, file: &Path) -
     };
     let root = clone.local.work_tree.as_deref().map(|root| root.to_string_lossy().into_owned());
     let place = Place { repository: &clone.repository.id, root: root.as_deref(), read: &read };
-    sarif_in::read(&text, &place).map_err(|error| usage(format!("{}: {error}", file.display())))
+    let named = |error: &dyn std::fmt::Display| usage(format!("{}: {error}", file.display()));
+    if alerts_in::is_list(&text) {
+        return alerts_in::read(&text, &place).map_err(|error| named(&error));
+    }
+    sarif_in::read(&text, &place).map_err(|error| named(&error))
 }
 
 /// The runs that the scan asks for, and those of this repository that an earlier, interrupted call left.

@@ -282,7 +282,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit> {
         Command::Memory(command) => memory::run(session, command).await,
         Command::Replay(args) => replay::run(session, args).await,
         Command::Inbox(command) => inbox::run(session, command).await,
-        Command::Rules(command) => rules::run(session, command),
+        Command::Rules(command) => rules::run(session, command).await,
         Command::Config(command) => config::run(session, command),
         Command::Setup(args) => setup::run(session, args).await,
         Command::Doctor(args) => doctor::run(session, args).await,

@@ -8,6 +8,7 @@ use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::detect::rule_tests::{self, CaseKind, Cases, RuleReport};
 use crate::detect::{Proposal, RuleError, RuleSet};
 use crate::entry::cli::output::{Output, Tone};
@@ -20,7 +21,10 @@ use crate::wiring;
 #[derive(Args)]
 pub struct TestArgs {
     /// Rule ids, or folders with rules and their cases [default: every built-in rule and every configured folder]
-    what: Vec<String>,
+    pub(super) what: Vec<String>,
+    /// Run the cases again whenever a file of the folders changes, until interrupted
+    #[arg(long)]
+    pub(super) watch: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -31,13 +35,13 @@ type Bench = (Arc<RuleSet>, Vec<Cases>);
 
 pub fn test(session: &Session, args: &TestArgs) -> Result<Exit> {
     let config = session.config(&Sources::default())?;
-    let (folders, ids): (Vec<&String>, Vec<&String>) = args.what.iter().partition(|what| Path::new(what).is_dir());
+    let ids: Vec<&String> = args.what.iter().filter(|what| !Path::new(what).is_dir()).collect();
     let mut benches = Vec::new();
-    let configured = if args.what.is_empty() { config.rules.as_slice() } else { &[] };
-    for folder in folders.into_iter().map(Path::new).chain(configured.iter().map(AsRef::as_ref)) {
+    for folder in folders(args, &config) {
         benches.push(folder_bench(folder)?);
     }
-    if args.what.is_empty() || !ids.is_empty() {
+    // Whoever watches writes rules of his own; the built-in ones do not change meanwhile.
+    if args.what.is_empty() && !args.watch || !ids.is_empty() {
         benches.push(built_in_bench(&ids)?);
     }
     let run = |(rules, cases): &(Arc<RuleSet>, Cases)| {
@@ -54,6 +58,14 @@ pub fn test(session: &Session, args: &TestArgs) -> Result<Exit> {
         Format::Text => print(&session.output, &tested)?,
     }
     Ok(if tested.failures.is_empty() { Exit::Done } else { Exit::Found })
+}
+
+/// The folders whose rules are tested: those named, else those configured.
+pub(super) fn folders<'a>(args: &'a TestArgs, config: &'a Config) -> Vec<&'a Path> {
+    if args.what.is_empty() {
+        return config.rules.iter().map(AsRef::as_ref).collect();
+    }
+    args.what.iter().map(Path::new).filter(|path| path.is_dir()).collect()
 }
 
 fn folder_bench(folder: &Path) -> Result<Bench> {
