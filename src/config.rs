@@ -143,6 +143,8 @@ pub struct ServeFile {
     pub workers: Option<usize>,
     /// Pause between two reconciliations, seconds. Default: 600.
     pub reconcile_seconds: Option<u64>,
+    /// Whether a start with an empty memory takes the starter memory in. Default: true.
+    pub starter: Option<bool>,
 }
 
 /// A repository that is watched.
@@ -290,6 +292,8 @@ pub struct Serve {
     pub webhook_secrets: Vec<SecretSource>,
     pub workers: usize,
     pub reconcile: Duration,
+    /// Whether a start with an empty memory takes the starter memory in.
+    pub starter: bool,
 }
 
 /// Where a secret is; never the secret itself.
@@ -518,6 +522,7 @@ fn serve(file: ServeFile, listen: Option<SocketAddr>) -> Result<Serve, ConfigErr
         webhook_secrets: secrets?,
         workers: file.workers.unwrap_or(2).clamp(1, 64),
         reconcile: Duration::from_secs(file.reconcile_seconds.unwrap_or(600).max(1)),
+        starter: file.starter.unwrap_or(true),
     })
 }
 

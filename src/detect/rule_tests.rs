@@ -132,6 +132,17 @@ pub fn run(rules: &Arc<RuleSet>, cases: &Cases, apply: Apply<'_>) -> Result<Rule
     Ok(report)
 }
 
+/// Where the cases of a rule pretend to be: in a file of the rule's first language.
+///
+/// # Errors
+/// When the set has no such rule, or the path of the cases is none.
+pub fn place(rules: &RuleSet, cases: &Cases) -> Result<RepoPath, RuleError> {
+    let unknown =
+        || RuleError::new(cases.id.as_str(), "the cases are for a rule that is not there", "correct their id");
+    let main = rules.languages(&cases.id)?.first().copied().ok_or_else(unknown)?;
+    path_of(cases, main, main)
+}
+
 fn path_of(cases: &Cases, language: Language, main: Language) -> Result<RepoPath, RuleError> {
     let extension = match language {
         Language::CSharp => "cs",

@@ -50,6 +50,9 @@ pub async fn serve(config: &Config, ready: impl FnOnce(std::net::SocketAddr)) ->
     for _ in 0..config.serve.workers {
         tasks.spawn(work(worker.clone(), Arc::clone(&wake), stopped.clone()));
     }
+    if config.serve.starter {
+        tasks.spawn(begin_memory(worker.clone(), config.organisation.clone(), stopped.clone()));
+    }
     tasks.spawn(reconcile(worker, config.serve.reconcile, stopped.clone()));
     let mut signals = Signals::listen().context("listen for signals")?;
     ready(address);
@@ -96,6 +99,21 @@ async fn work(worker: Worker, wake: Arc<Notify>, mut stopped: watch::Receiver<bo
                 tracing::error!(error = error.chain(), "the inbox does not answer");
                 tokio::time::sleep(IDLE * 4).await;
             }
+        }
+    }
+}
+
+/// Gives an empty memory something to begin with, beside the work. Without it the server does its work as well.
+async fn begin_memory(worker: Worker, organisation: String, mut stopped: watch::Receiver<bool>) {
+    let begun = tokio::select! {
+        begun = worker.healer().begin_with_starter(&organisation) => begun,
+        _ = stopped.changed() => return,
+    };
+    match begun {
+        Ok(None) => {}
+        Ok(Some(report)) => tracing::info!(fixes = report.fixes(), "the starter memory was taken in"),
+        Err(error) => {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "the starter memory was not taken in");
         }
     }
 }

@@ -195,8 +195,10 @@ fn caps(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Vec<(u8, St
             cap(!has_code, draft, "the answer has no diff or code block");
         }
         Evidence::PastFix { provenance, foreign_tokens, caution, .. } => {
-            let reviewed =
-                matches!(provenance, Provenance::Merged { .. } | Provenance::Mined { .. } | Provenance::Curated);
+            let reviewed = matches!(
+                provenance,
+                Provenance::Merged { .. } | Provenance::Mined { .. } | Provenance::Curated | Provenance::Starter
+            );
             cap(!reviewed, draft, "the past fix was neither merged nor curated");
             if let Some(caution) = caution {
                 cap(true, draft, caution);

@@ -9,8 +9,8 @@ use crate::detect::redact::{mask, secrets_in};
 use crate::fix::learn::{self, LearnInput, Learned};
 use crate::fix::{diff, edit};
 use crate::model::{
-    AuthorKind, Confidence, Decided, Decision, Edit, EditPattern, EventKind, Finding, FixId, Language, PastFix,
-    Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
+    AuthorKind, CaseId, Confidence, Decided, Decision, Edit, EditPattern, EventKind, Finding, FixId, Generation,
+    Language, PastFix, Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
 };
 
 /// A file before and after a fix.
@@ -152,25 +152,53 @@ impl Healer {
     /// # Errors
     /// When memory or the embedder cannot be asked.
     pub async fn learn_change(&self, change: &HistoricalChange<'_>) -> Result<LearnReport, HealError> {
-        let mut report = LearnReport::default();
-        let repository = &change.repository.id;
-        let before = self.detector.scan(repository, change.path, change.before.as_bytes()).findings;
+        let studied = self.study_change(change).await?;
+        let mut report = LearnReport { learned: Vec::new(), refused: studied.refused };
+        for fix in studied.fixes {
+            let (rule, id) = (fix.rule.clone(), fix.id.clone());
+            self.remember_mined(fix).await?;
+            report.learned.push((rule, id));
+        }
+        Ok(report)
+    }
+
+    /// Stores a fix of the history. What people said of it, if it was known before, stays.
+    ///
+    /// # Errors
+    /// When memory cannot be asked.
+    pub async fn remember_mined(&self, mut fix: PastFix) -> Result<(), HealError> {
+        if let Some(known) = self.ports.memory.get(&fix.id).await? {
+            (fix.record, fix.superseded_by) = (known.record, known.superseded_by);
+        }
+        Ok(self.ports.memory.remember(&fix).await?)
+    }
+
+    /// The first half of [`Healer::learn_change`]: what could be remembered, without storing anything.
+    ///
+    /// # Errors
+    /// When the embedder cannot be asked.
+    pub async fn study_change(&self, change: &HistoricalChange<'_>) -> Result<Studied, HealError> {
+        self.study(Texts { before: change.before, after: change.after }, &change.origin()).await
+    }
+
+    pub(super) async fn study(&self, texts: Texts<'_>, origin: &Origin<'_>) -> Result<Studied, HealError> {
+        let mut report = Studied::default();
+        let repository = &origin.repository.id;
+        let before = self.detector.scan(repository, origin.path, texts.before.as_bytes()).findings;
         if before.is_empty() {
             return Ok(report);
         }
-        let after = self.detector.scan(repository, change.path, change.after.as_bytes()).findings;
+        let after = self.detector.scan(repository, origin.path, texts.after.as_bytes()).findings;
         for finding in detect::introduced(&before, &after, None) {
-            let Some(hunk) = only_the_hunk(change, &finding) else {
+            let Some(hunk) = only_the_hunk(texts, &finding) else {
                 report.refused.push((finding.rule.id.clone(), "the code was removed, moved or rewritten".to_owned()));
                 continue;
             };
-            let texts = Texts { before: change.before, after: &hunk };
-            match self.learn(texts, &finding, repository) {
+            match self.learn(Texts { before: texts.before, after: &hunk }, &finding, repository) {
                 Err(refusal) => report.refused.push((finding.rule.id.clone(), refusal)),
                 Ok(learned) => {
-                    let fix = self.assemble(change.id(&finding), &finding, learned, &change.origin()).await?;
-                    self.ports.memory.remember(&fix).await?;
-                    report.learned.push((finding.rule.id.clone(), fix.id));
+                    let id = origin.id(&finding, &learned.1);
+                    report.fixes.push(self.assemble(id, &finding, learned, origin).await?);
                 }
             }
         }
@@ -180,16 +208,36 @@ impl Healer {
 
 /// Identity of the one fix that a run leaves in memory.
 pub(super) fn fix_id(leased: &Leased) -> FixId {
-    let generation = leased.head.generation.0.to_be_bytes();
-    FixId(sha256_hex(&[b"run", leased.head.case.as_str().as_bytes(), &generation]))
+    fix_id_of(&leased.head.case, leased.head.generation)
 }
 
-struct Origin<'a> {
-    repository: &'a Repository,
-    path: &'a RepoPath,
-    provenance: Provenance,
-    author: AuthorKind,
-    created: UnixMillis,
+pub(super) fn fix_id_of(case: &CaseId, generation: Generation) -> FixId {
+    FixId(sha256_hex(&[b"run", case.as_str().as_bytes(), &generation.0.to_be_bytes()]))
+}
+
+/// Where a fix comes from.
+pub(super) struct Origin<'a> {
+    pub repository: &'a Repository,
+    pub path: &'a RepoPath,
+    pub provenance: Provenance,
+    pub author: AuthorKind,
+    pub created: UnixMillis,
+}
+
+impl Origin<'_> {
+    /// The same fix of the same code is one memory: however often it is learned, and in however many commits and files it was
+    /// made, as when it was picked for several branches or the code had been copied.
+    fn id(&self, finding: &Finding, learned: &Learned) -> FixId {
+        FixId(sha256_hex(&[
+            b"example",
+            self.repository.organisation.as_bytes(),
+            self.repository.name.as_bytes(),
+            finding.rule.id.as_str().as_bytes(),
+            learned.scope_before.as_bytes(),
+            learned.scope_after.as_bytes(),
+            &learned.finding_in_scope.start.to_be_bytes(),
+        ]))
+    }
 }
 
 /// A file that a commit of the history changed.
@@ -203,16 +251,6 @@ pub struct HistoricalChange<'a> {
 }
 
 impl HistoricalChange<'_> {
-    /// The same fix of the same place is one memory, however often it is learned.
-    fn id(&self, finding: &Finding) -> FixId {
-        FixId(sha256_hex(&[
-            b"mined",
-            self.repository.organisation.as_bytes(),
-            self.commit.as_bytes(),
-            finding.fingerprint.as_str().as_bytes(),
-        ]))
-    }
-
     fn origin(&self) -> Origin<'_> {
         Origin {
             repository: self.repository,
@@ -222,6 +260,13 @@ impl HistoricalChange<'_> {
             created: self.at,
         }
     }
+}
+
+/// What a change teaches, before it is remembered.
+#[derive(Debug, Clone, Default)]
+pub struct Studied {
+    pub fixes: Vec<PastFix>,
+    pub refused: Vec<(crate::model::RuleId, String)>,
 }
 
 /// What was learned and what was refused, by rule.
@@ -243,13 +288,13 @@ fn applied(before: &str, edits: &[Edit], path: &RepoPath) -> Option<String> {
 }
 
 /// The old file with only the hunk applied that holds the finding; `None` when that hunk only removes lines.
-fn only_the_hunk(change: &HistoricalChange<'_>, finding: &Finding) -> Option<String> {
-    let hunk = diff::line_changes(change.before, change.after)
+fn only_the_hunk(texts: Texts<'_>, finding: &Finding) -> Option<String> {
+    let hunk = diff::line_changes(texts.before, texts.after)
         .into_iter()
         .find(|h| h.before.start < finding.span.end && finding.span.start < h.before.end)?;
     if hunk.after.is_empty() {
         return None;
     }
-    let (head, tail) = (change.before.get(..hunk.before.start)?, change.before.get(hunk.before.end..)?);
-    Some([head, change.after.get(hunk.after)?, tail].concat())
+    let (head, tail) = (texts.before.get(..hunk.before.start)?, texts.before.get(hunk.before.end..)?);
+    Some([head, texts.after.get(hunk.after)?, tail].concat())
 }

@@ -22,6 +22,7 @@ mod quota;
 mod reconcile;
 mod scan;
 mod stray;
+mod starter;
 pub mod trail;
 mod veto;
 mod worker;
@@ -39,9 +40,12 @@ pub use heal::{CaseReport, Progress};
 pub use hindsight::Place;
 pub use learn::{HistoricalChange, LearnReport};
 pub use policy::{FRESH_HEAD, Policy, PolicyError, RepositoryConfig};
+pub use learn::{HistoricalChange, LearnReport, Studied};
+pub use policy::{Policy, PolicyError, RepositoryConfig};
 pub use quota::{BreakerPolicy, Caps};
 pub use reconcile::Reconciled;
 pub use scan::{ScanReport, ScanRequest};
+pub use starter::StarterReport;
 pub use worker::{Observation, Observer, Settled, Worker};
 
 /// The services a healer works through. Sources that the operator did not configure are `None`.

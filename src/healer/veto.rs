@@ -1,6 +1,7 @@
 //! Edits that people merged and then undid: such an edit is not proposed again for the same finding. The finding itself may be
 //! healed by another one.
 
+use super::consult::refused::request_name;
 use super::heal::error_chain;
 use super::lease::Leased;
 use super::{HealError, Healer, trail};
@@ -31,7 +32,15 @@ impl Shape {
 }
 
 /// Undone edits of a case, each with the finding that it was meant for.
-pub(super) struct Vetoes(Vec<(Fingerprint, Shape)>);
+pub(super) struct Vetoes(Vec<Undone>);
+
+/// An edit that people undid.
+struct Undone {
+    finding: Fingerprint,
+    shape: Shape,
+    /// The pull request by which it was merged, for people.
+    request: Option<String>,
+}
 
 impl Vetoes {
     /// Why these edits of `text` are not proposed for the finding again.
@@ -40,10 +49,10 @@ impl Vetoes {
             return None;
         }
         let shape = Shape::of(text, edits)?;
-        self.0.iter().any(|(of, undone)| of == finding && *undone == shape).then(|| Rejection {
-            check: RejectionKind::Vetoed,
-            detail: "people merged this edit and undid it".to_owned(),
-        })
+        let undone = self.0.iter().find(|undone| undone.finding == *finding && undone.shape == shape)?;
+        let like = undone.request.as_ref().map(|request| format!(": like {request}, reverted")).unwrap_or_default();
+        let detail = format!("people merged this edit and undid it{like}");
+        Some(Rejection { check: RejectionKind::Vetoed, detail })
     }
 }
 
@@ -65,7 +74,7 @@ impl Healer {
         &self,
         leased: &Leased,
         events: &[AuditEvent],
-        undone: &mut Vec<(Fingerprint, Shape)>,
+        undone: &mut Vec<Undone>,
     ) -> Result<(), HealError> {
         let walk =
             Walk::replay(events).map_err(|source| HealError::Replay { case: leased.head.case.clone(), source })?;
@@ -80,8 +89,9 @@ impl Healer {
         };
         let text = String::from_utf8_lossy(&bytes);
         for chosen in &decided.chosen {
+            let (finding, request) = (chosen.finding.clone(), walk.pull_request.map(request_name));
             let shape = Shape::of(&text, &chosen.candidate.edits);
-            undone.extend(shape.map(|shape| (chosen.finding.clone(), shape)));
+            undone.extend(shape.map(|shape| Undone { finding, shape, request }));
         }
         Ok(())
     }
@@ -114,9 +124,12 @@ mod tests {
         let text = "a = load(f)\n";
         let (repository, rule) = (RepositoryId("1".to_owned()), RuleId::new("py-x").unwrap());
         let of = |code: &str| Fingerprint::of(&repository, &rule, &RepoPath::new("a.py").unwrap(), code, 0);
-        let vetoes = Vetoes(vec![(of("a"), Shape::of(text, &replacing(text, "load", "safe_load")).unwrap())]);
+        let shape = Shape::of(text, &replacing(text, "load", "safe_load")).unwrap();
+        let vetoes = Vetoes(vec![Undone { finding: of("a"), shape, request: Some("PR #118".to_owned()) }]);
         let against = |code: &str, new: &str| vetoes.against(&of(code), text, &replacing(text, "load", new));
-        assert!(against("a", "safe_load").is_some_and(|rejection| rejection.check == RejectionKind::Vetoed));
+        let vetoed = against("a", "safe_load").unwrap();
+        assert_eq!(vetoed.check, RejectionKind::Vetoed);
+        assert!(vetoed.detail.ends_with("like PR #118, reverted"), "{}", vetoed.detail);
         assert_eq!((against("a", "fine_load"), against("b", "safe_load")), (None, None));
     }
 }

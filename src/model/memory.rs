@@ -32,6 +32,8 @@ pub enum AuthorKind {
 pub enum Provenance {
     /// Shipped with the rules, reviewed and tested by us.
     Curated,
+    /// Learned from the fixes that are written and tested with the rules, for a memory that begins empty.
+    Starter,
     /// A pull request that a person merged.
     Merged { pull_request: String, commit: String },
     /// Mined from a repository's history.
@@ -45,12 +47,12 @@ pub enum Provenance {
 }
 
 impl Provenance {
-    /// How many supports the fix counts for: merged by a person 3, curated or mined 1, merely proposed none.
+    /// How many supports the fix counts for: merged by a person 3, curated, starter or mined 1, merely proposed none.
     #[must_use]
     pub fn weight(&self) -> f64 {
         match self {
             Self::Merged { .. } => 3.0,
-            Self::Curated | Self::Mined { .. } | Self::Team { .. } => 1.0,
+            Self::Curated | Self::Starter | Self::Mined { .. } | Self::Team { .. } => 1.0,
             Self::Proposed { .. } | Self::Imported => 0.0,
         }
     }

@@ -149,6 +149,12 @@ pub fn learned(repository: &RepositoryId) -> Key {
     key(format!("LEARNED#{repository}"), "HISTORY")
 }
 
+/// Like fixes of one author that a repository's history taught.
+#[must_use]
+pub fn campaigns(repository: &RepositoryId) -> Key {
+    key(format!("LEARNED#{repository}"), "CAMPAIGNS")
+}
+
 /// How much of a budget is used in a window.
 #[must_use]
 pub fn budget(scope: &str, window: u64) -> Key {

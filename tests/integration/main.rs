@@ -16,6 +16,7 @@ mod hostile_repository;
 mod lambda;
 mod local_git;
 mod local_store;
+mod memory_cli;
 mod opensearch;
 mod push;
 mod replay;

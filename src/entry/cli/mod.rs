@@ -122,11 +122,22 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// Hold every confidence against what people did with the proposal
+    ///
+    /// A confidence of 80 is worth its number when 80 of 100 such proposals were merged. Brier score and ECE say how far off the
+    /// numbers are, AUC whether higher ones are really better. The curve shows where: above the diagonal proposals were better than we
+    /// said, below it worse. Proposals that still wait, and findings that were only told to a person, have no outcome; they are left out
+    /// and counted. Below 30 outcomes the figures are mostly chance, and that is said.
     Calibrate(calibrate::CalibrateArgs),
     /// Remembered fixes
     #[command(subcommand)]
     Memory(memory::MemoryCommand),
     /// Heal the last pushes of a branch in the shadow and compare with what people did
+    ///
+    /// No branch, no pull request, no notice, and nothing is written to the state. Each proposal is compared with what people later did
+    /// to the same lines in the same history. A push is one step of the branch's first-parent line: a merge with all that it brought, or
+    /// a commit put there directly. Before each push the memory holds the fixes of the history before it and nothing else, so no answer is
+    /// copied from the future. The model and the team's chat are asked only when you say so: a model costs money, and the chat may know
+    /// what came later.
     Replay(replay::ReplayArgs),
     /// Tasks that wait or were put aside
     #[command(subcommand)]

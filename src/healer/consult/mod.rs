@@ -2,6 +2,7 @@
 
 mod model;
 mod past_fix;
+pub(super) mod refused;
 mod team;
 
 use super::heal::replay;

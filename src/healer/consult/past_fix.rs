@@ -9,6 +9,10 @@ use crate::ports::{FixQuery, PortError};
 
 /// Remembered fixes compared with one finding: the nearest are donors, all of them witnesses for or against.
 const NEIGHBOURS: usize = 40;
+/// Refused proposals that are named for one finding.
+const CITED: usize = 3;
+/// Fixes of a rule that a team has of its own before the starter memory steps back.
+const OWN_FIXES: usize = 3;
 /// Donors of patterns.
 const DONORS: usize = 10;
 
@@ -22,6 +26,7 @@ impl Healer {
         for finding in &question.findings {
             let near = self.nearest(question, language, finding).await?;
             self.candidates(question, (language, finding), &near, &mut answer);
+            self.cite_refusals(finding, &near, &mut answer).await?;
         }
         Ok(answer)
     }
@@ -66,6 +71,23 @@ impl Healer {
         }
     }
 
+    /// Names the refused proposals of the rule: they lower the confidence of every edit for it, and of the same edit most.
+    async fn cite_refusals(
+        &self,
+        finding: &Finding,
+        near: &[(PastFix, f64)],
+        answer: &mut Answer,
+    ) -> Result<(), PortError> {
+        let counts = |fix: &&PastFix| fix.record.rejected > 0 || fix.record.reverted > 0;
+        for fix in near.iter().map(|(fix, _)| fix).filter(counts).take(CITED) {
+            if let Some(refusal) = self.refusal(fix).await? {
+                let place = finding.fingerprint.short();
+                answer.answers.push(format!("{place}: {refusal}: that speaks against such an edit"));
+            }
+        }
+        Ok(())
+    }
+
     async fn nearest(
         &self,
         question: &Question<'_>,
@@ -83,8 +105,18 @@ impl Healer {
             embedder: embedder.id().to_owned(),
             limit: NEIGHBOURS,
         };
-        self.ports.memory.nearest(&query).await
+        self.ports.memory.nearest(&query).await.map(own_before_starter)
     }
+}
+
+/// The starter memory stands in for a team that has no fixes of its own. Where it has some, its own way is the right one, and other
+/// examples do not speak against it.
+fn own_before_starter(mut near: Vec<(PastFix, f64)>) -> Vec<(PastFix, f64)> {
+    let own = near.iter().filter(|(fix, _)| fix.provenance != Provenance::Starter && fix.provenance.weight() > 0.0);
+    if own.count() >= OWN_FIXES {
+        near.retain(|(fix, _)| fix.provenance != Provenance::Starter);
+    }
+    near
 }
 
 fn describe(question: &Question<'_>) -> String {
@@ -97,6 +129,7 @@ fn origin(fix: &PastFix) -> String {
     let short = |commit: &str| commit.chars().take(12).collect::<String>();
     match &fix.provenance {
         Provenance::Curated => "curated with the rule".to_owned(),
+        Provenance::Starter => "the starter memory".to_owned(),
         Provenance::Merged { pull_request, .. } => format!("merged in {} ({pull_request})", fix.repository),
         Provenance::Mined { commit } => format!("commit {} in {}", short(commit), fix.repository),
         Provenance::Team { permalink } => format!("an answer of the team ({permalink})"),

@@ -19,10 +19,10 @@ const BARS: f64 = 64.0;
 /// The figures at its right.
 const PANEL: f64 = 560.0;
 const PANEL_WIDTH: f64 = WIDTH - PANEL - 36.0;
-/// Rows of the table of sources, rules and repositories.
-const ROWS: usize = 8;
+/// Rows of each table of sources, rules and repositories: those with most outcomes.
+const ROWS: usize = 3;
 /// Characters of a name in that table.
-const NAME: usize = 27;
+const NAME: usize = 21;
 
 const STYLE: &str = "\
 .page{fill:#ffffff}.ink{fill:#1b2430}.soft{fill:#5d6b7a}.warn{fill:#a15c00}\
@@ -100,7 +100,7 @@ impl Svg {
             if right - left > 1.0 {
                 self.rect((left, TOP), (right - left, SIDE), class);
                 if right - left > 50.0 {
-                    self.text(((left + right) / 2.0, TOP - 6.0), "small soft middle", name);
+                    self.text(((left + right) / 2.0, TOP + SIDE - 9.0), "small soft middle", name);
                 }
             }
         }
@@ -167,7 +167,7 @@ impl Svg {
     fn panel(&mut self, calibration: &Calibration) {
         let Figures { brier, ece, auc, brier_of_share, .. } = calibration.all;
         let told = [
-            ("Brier score", brier, format!("0 is perfect; the average alone gives {}", figure(brier_of_share))),
+            ("Brier score", brier, format!("0 is perfect; the average gives {}", figure(brier_of_share))),
             ("Calibration error", ece, "0 is perfect; 10 bins of equal width".to_owned()),
             ("AUC", auc, "1 tells right from wrong, 0.5 cannot".to_owned()),
         ];
@@ -179,15 +179,16 @@ impl Svg {
             self.text((PANEL + 14.0, top + 60.0), "small soft", &means);
             top += 84.0;
         }
-        top += 12.0;
-        for (name, group) in [("by source", &calibration.by_source), ("by repository", &calibration.by_repository)] {
+        top += 20.0;
+        let Calibration { by_source, by_rule, by_repository, .. } = calibration;
+        for (name, group) in [("by source", by_source), ("by rule", by_rule), ("by repository", by_repository)] {
             self.text((PANEL, top), "soft", name);
             for (at, head) in [(72.0, "outcomes"), (0.0, "merged")] {
                 self.text((PANEL + PANEL_WIDTH - at, top), "small soft end", head);
             }
             let mut rows: Vec<(&String, &Figures)> = group.iter().collect();
             rows.sort_by_key(|(name, of)| (std::cmp::Reverse(of.outcomes), (*name).clone()));
-            for (name, of) in rows.iter().take(ROWS / 2) {
+            for (name, of) in rows.iter().take(ROWS) {
                 top += 21.0;
                 self.text((PANEL, top), "ink", &cut(name));
                 self.text((PANEL + PANEL_WIDTH - 72.0, top), "ink end", &of.outcomes.to_string());

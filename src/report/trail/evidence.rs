@@ -59,6 +59,7 @@ pub fn lines(evidence: &Evidence) -> Vec<String> {
 pub fn kind(provenance: &Provenance) -> String {
     match provenance {
         Provenance::Curated => "written with the rule".to_owned(),
+        Provenance::Starter => "from the starter memory".to_owned(),
         Provenance::Merged { pull_request, commit } => format!("merged by people: {pull_request} {}", short(commit)),
         Provenance::Mined { commit } => format!("mined from commit {}", short(commit)),
         Provenance::Team { permalink } => format!("answer of the team: {permalink}"),

@@ -39,7 +39,7 @@ impl Shop {
         let shop = Self { git, folder, base, address: free_address() };
         std::fs::write(shop.folder.path().join("secret"), SECRET).unwrap();
         let config = format!(
-            "state = 'state'\n[limits]\nlease_seconds = 1\n[serve]\nlisten = '{}'\nwebhook_secrets = ['file:{}']\nreconcile_seconds = 1\n\
+            "state = 'state'\n[limits]\nlease_seconds = 1\n[serve]\nlisten = '{}'\nwebhook_secrets = ['file:{}']\nreconcile_seconds = 1\nstarter = false\n\
              [[repository]]\nname = 'acme/shop'\npath = '{}'\nbranches = ['main']\n",
             shop.address,
             shop.folder.path().join("secret").display(),

@@ -17,12 +17,7 @@ use crate::report::calibration::backtest::{self, Backtest};
 use crate::report::calibration::{Calibration, svg, words};
 use crate::wiring::{Backends, Mode};
 
-/// Holds every confidence against what people did with the proposal: merged, amended, closed, reverted. A confidence of 80 is
-/// worth its number when 80 of 100 such proposals were merged.
-///
-/// Brier score and ECE say how far off the numbers are, AUC whether higher ones are really better. The curve shows where: above the
-/// diagonal proposals were better than we said, below it worse. Proposals that still wait, and findings that were only told to a
-/// person, have no outcome; they are left out and counted. Below 30 outcomes the figures are mostly chance, and that is said.
+/// Which decisions are looked at, and how the figures are shown.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

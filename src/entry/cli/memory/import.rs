@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::incoming::{self, LINE_BYTES};
+use super::starter;
 use crate::entry::cli::output::plain;
 use crate::entry::cli::{Exit, Format, Session, Sources, usage};
 use crate::model::Provenance;
@@ -21,7 +22,11 @@ const TOLD: usize = 20;
 #[derive(Args)]
 pub struct ImportArgs {
     /// One fix in JSON a line, or what `codehealer memory list --format json` wrote
-    file: PathBuf,
+    #[arg(required_unless_present = "starter")]
+    file: Option<PathBuf>,
+    /// Take in the starter memory that comes with the rules instead of a file; again changes nothing
+    #[arg(long, conflicts_with = "file")]
+    starter: bool,
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -38,14 +43,15 @@ struct Imported {
 }
 
 pub async fn import(session: &Session, args: ImportArgs) -> Result<Exit> {
+    let Some(path) = &args.file else { return starter::import(session, args.format).await };
     let config = session.config(&Sources::default())?;
-    let file = File::open(&args.file).map_err(|error| usage(format!("{}: {error}", args.file.display())))?;
+    let file = File::open(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
     let backends = Backends::new(&config, Mode::Record);
     let (memory, embedder) = (backends.memory()?, backends.embedder());
     let mut done = Imported::default();
     let spinner = session.output.spinner("importing");
     let mut lines = Lines { reader: BufReader::new(file), number: 0 };
-    while let Some(line) = lines.next().with_context(|| format!("read {}", args.file.display()))? {
+    while let Some(line) = lines.next().with_context(|| format!("read {}", path.display()))? {
         let (number, text) = line;
         spinner.set_message(format!("importing line {number}"));
         match text {
@@ -60,7 +66,7 @@ pub async fn import(session: &Session, args: ImportArgs) -> Result<Exit> {
         return Ok(exit);
     }
     for (number, reason) in done.refused.iter().take(TOLD) {
-        session.output.note(&format!("{} line {number}: {}", args.file.display(), plain(reason)));
+        session.output.note(&format!("{} line {number}: {}", path.display(), plain(reason)));
     }
     let Imported { imported, known, refused } = &done;
     session.output.line(format!("{imported} fix(es) imported, {known} known already, {} refused", refused.len()))?;

@@ -9,21 +9,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use futures_util::{StreamExt as _, stream};
 use globset::GlobSet;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
+use super::campaign::Campaigns;
 use super::position::{Position, UnderWay};
 use super::tally::Tally;
 use crate::entry::cli::audit::filter::When;
 use crate::entry::cli::{Exit, Format, Session, Sources, usage};
-use crate::healer::{Healer, HistoricalChange, LearnReport};
+use crate::healer::{Healer, HistoricalChange, LearnReport, Studied};
 use crate::local::clock::SystemClock;
 use crate::local::git::history::{self, HistoryCommit, ModifiedFile, Options, Report};
 use crate::local::git::open::{LocalRepository, open};
 use crate::local::git::range;
-use crate::model::{CommitId, Repository, UnixMillis};
+use crate::model::{CommitId, Provenance, Repository, UnixMillis};
 use crate::ports::Clock as _;
 use crate::wiring::{self, Clone, Mode};
 
@@ -31,6 +32,8 @@ use crate::wiring::{self, Clone, Mode};
 const AHEAD: usize = 64;
 /// Commits whose files are compared together; how far has been come is recorded between two such groups.
 const GROUP: usize = 32;
+/// Why a fix was not taken in that is there already.
+const DUPLICATE: &str = "the same fix of the same code was learned from another place";
 /// How often it is recorded.
 const RECORD: Duration = Duration::from_secs(2);
 
@@ -68,9 +71,7 @@ pub async fn learn(session: &Session, args: LearnArgs) -> Result<Exit> {
     let mut miner = Miner::new(session, wired.healer, clone, options)?;
     miner.hidden = since.revision;
     miner.at_most(args.limit_commits.map(|limit| limit as usize));
-    if !args.again {
-        miner.position = Position::load(&*miner.healer.ports().state, &miner.clone.repository.id).await?;
-    }
+    miner.take_up(args.again).await?;
     miner.mine(head).await?;
     miner.tally.seconds = began.elapsed().as_secs_f64();
     match args.format {
@@ -110,6 +111,7 @@ pub struct Miner<'a> {
     /// Left out together with all its ancestors.
     hidden: Option<CommitId>,
     position: Position,
+    campaigns: Campaigns,
     /// Commits that may still be looked at.
     budget: usize,
     /// Whether nobody is shown how far it has come.
@@ -122,8 +124,20 @@ impl<'a> Miner<'a> {
     pub fn new(session: &'a Session, healer: Healer, clone: Clone, options: Options) -> Result<Self> {
         let ignored = Arc::new(healer.policy().ignored()?);
         let (position, tally) = (Position::default(), Tally::default());
-        let (hidden, budget, quiet) = (None, usize::MAX, false);
-        Ok(Self { session, healer, clone, ignored, options, hidden, position, budget, quiet, tally })
+        let (hidden, budget, quiet, campaigns) = (None, usize::MAX, false, Campaigns::default());
+        Ok(Self { session, healer, clone, ignored, options, hidden, position, campaigns, budget, quiet, tally })
+    }
+
+    /// Goes on where an earlier call ended, or from the beginning `again`. What it counted counts no more once everything is forgotten.
+    async fn take_up(&mut self, again: bool) -> Result<()> {
+        let (ports, repository) = (self.healer.ports(), &self.clone.repository.id);
+        if !again {
+            self.position = Position::load(&*ports.state, repository).await?;
+        }
+        if !ports.memory.list(None, 1).await?.is_empty() {
+            self.campaigns = Campaigns::load(&*ports.state, repository).await?;
+        }
+        Ok(())
     }
 
     /// Looks at no more than this many commits; `None` for all.
@@ -199,40 +213,67 @@ impl Miner<'_> {
         Ok(())
     }
 
+    /// Studies the files in as many threads as there are processors, and takes what they teach in the order of the history, so that
+    /// the same call learns the same.
     async fn compare_group(&mut self, group: Vec<Read>) -> Result<()> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let mut working: JoinSet<Result<Option<LearnReport>>> = JoinSet::new();
-        for Read { commit, .. } in group {
-            let (id, time) = (commit.id, commit.time);
-            for file in commit.files {
-                if self.ignored.is_match(file.path.as_str()) {
-                    continue;
-                }
-                while working.len() >= threads {
-                    self.take(working.join_next().await)?;
-                }
-                let (healer, repository) = (self.healer.clone(), self.clone.repository.clone());
-                let (id, runtime) = (id.clone(), tokio::runtime::Handle::current());
-                working.spawn_blocking(move || runtime.block_on(learn_file(&healer, &repository, (&id, time), file)));
+        let (healer, repository, ignored) = (self.healer.clone(), self.clone.repository.clone(), self.ignored.clone());
+        let files = group.into_iter().flat_map(|Read { commit, .. }| {
+            let HistoryCommit { id, time, author, files, .. } = commit;
+            files.into_iter().map(move |file| (id.clone(), time, author.clone(), file))
+        });
+        let wanted = files.filter(|(.., file)| !ignored.is_match(file.path.as_str()));
+        let study = |(id, time, author, file): (CommitId, UnixMillis, String, ModifiedFile)| {
+            let (healer, repository) = (healer.clone(), repository.clone());
+            let runtime = tokio::runtime::Handle::current();
+            let studied = tokio::task::spawn_blocking(move || {
+                let studied = runtime.block_on(study_file(&healer, &repository, (&id, time), file));
+                studied.map(|studied| (id, author, studied))
+            });
+            async move { anyhow::Ok(studied.await??) }
+        };
+        let mut studied = stream::iter(wanted).map(study).buffered(threads);
+        while let Some(one) = studied.next().await {
+            let (commit, author, studied) = one?;
+            match studied {
+                Some(studied) => self.take((&commit, author.as_str()), studied).await?,
+                None => self.tally.not_text += 1,
             }
         }
-        while !working.is_empty() {
-            self.take(working.join_next().await)?;
-        }
         Ok(())
     }
 
-    fn take(&mut self, joined: Option<Result<Result<Option<LearnReport>>, tokio::task::JoinError>>) -> Result<()> {
-        let Some(joined) = joined else { return Ok(()) };
-        match joined?? {
-            Some(report) => self.tally.add(report),
-            None => self.tally.not_text += 1,
+    /// Remembers what a file taught, within the measure of its commit and its author.
+    async fn take(&mut self, of: (&CommitId, &str), studied: Studied) -> Result<()> {
+        let mut report = LearnReport { learned: Vec::new(), refused: studied.refused };
+        for fix in studied.fixes {
+            let known = self.healer.ports().memory.get(&fix.id).await?;
+            // What a file brought in counts for nothing; the history's own word replaces it.
+            let known = known.filter(|known| matches!(known.provenance, Provenance::Mined { .. }));
+            let admitted = match known {
+                Some(known) if known.provenance != fix.provenance || known.path != fix.path => Err(DUPLICATE),
+                // Looked at again: it has its place, and was counted then.
+                Some(_) => Ok(()),
+                None => self.campaigns.admit(of, &fix),
+            };
+            let (rule, id) = (fix.rule.clone(), fix.id.clone());
+            match admitted {
+                Ok(()) => {
+                    self.healer.remember_mined(fix).await?;
+                    report.learned.push((rule, id));
+                }
+                Err(reason) => report.refused.push((rule, reason.to_owned())),
+            }
         }
+        self.tally.add(report);
         Ok(())
     }
 
-    async fn save(&self) -> Result<()> {
-        self.position.save(&*self.healer.ports().state, &self.clone.repository.id).await
+    /// The counts first: a call that is broken off in between counts some fixes twice rather than never.
+    async fn save(&mut self) -> Result<()> {
+        let (state, repository) = (&*self.healer.ports().state, &self.clone.repository.id);
+        self.campaigns.save(state, repository).await?;
+        self.position.save(state, repository).await
     }
 }
 
@@ -265,16 +306,16 @@ fn read(local: &LocalRepository, options: Options, sender: &mpsc::Sender<Read>) 
 }
 
 /// `None` when the file is not text.
-async fn learn_file(
+async fn study_file(
     healer: &Healer,
     repository: &Repository,
     (commit, at): (&CommitId, UnixMillis),
     file: ModifiedFile,
-) -> Result<Option<LearnReport>> {
+) -> Result<Option<Studied>> {
     let (Ok(before), Ok(after)) = (String::from_utf8(file.before), String::from_utf8(file.after)) else {
         return Ok(None);
     };
     let change =
         HistoricalChange { repository, path: &file.path, commit: commit.as_str(), at, before: &before, after: &after };
-    Ok(Some(healer.learn_change(&change).await?))
+    Ok(Some(healer.study_change(&change).await?))
 }

@@ -34,6 +34,7 @@ pub struct ListArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ProvenanceArg {
     Curated,
+    Starter,
     Merged,
     Mined,
     Team,
@@ -52,6 +53,7 @@ impl ListArgs {
     fn takes(&self, fix: &PastFix) -> bool {
         let provenance = match fix.provenance {
             Provenance::Curated => ProvenanceArg::Curated,
+            Provenance::Starter => ProvenanceArg::Starter,
             Provenance::Merged { .. } => ProvenanceArg::Merged,
             Provenance::Mined { .. } => ProvenanceArg::Mined,
             Provenance::Team { .. } => ProvenanceArg::Team,
@@ -119,6 +121,7 @@ async fn text(output: &Output, memory: &dyn FixMemory, args: &ListArgs) -> Resul
 fn cells(fix: &PastFix) -> Vec<String> {
     let from = match &fix.provenance {
         Provenance::Curated => "curated",
+        Provenance::Starter => "starter",
         Provenance::Merged { .. } => "merged",
         Provenance::Mined { .. } => "mined",
         Provenance::Team { .. } => "team",

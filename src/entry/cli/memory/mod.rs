@@ -1,5 +1,6 @@
 //! `codehealer memory`: remembered fixes, where they come from, and learning more of them.
 
+mod campaign;
 mod forget;
 mod import;
 mod incoming;
@@ -7,6 +8,7 @@ pub(super) mod learn;
 pub(super) mod list;
 mod position;
 mod show;
+mod starter;
 mod tally;
 
 use anyhow::Result;
@@ -34,13 +36,17 @@ pub enum MemoryCommand {
     ///
     /// Example: codehealer memory show 9f8e7d6c5b4a
     Show(show::ShowArgs),
-    /// Take in fixes from a file; they count for nothing until people merge what they propose
+    /// Take in fixes from a file, or the starter memory; those of a file count for nothing until people merge what they propose
     ///
+    /// The starter memory is what the fixes written with the rules teach. It steps back rule by rule where you have three fixes of
+    /// your own. A server takes it in by itself when it starts with an empty memory.
     /// Example: codehealer memory import fixes.json
+    /// Example: codehealer memory import --starter
     Import(import::ImportArgs),
     /// Learn from a repository's own history: every finding that an edit made go away
     ///
-    /// Run it again after new commits, or after it was interrupted: only what is new is looked at.
+    /// Run it again after new commits, or after it was interrupted: only what is new is looked at. The same fix of the same code is
+    /// remembered once, of like fixes two a commit and five an author: a campaign is one opinion, however many places it changed.
     /// Example: codehealer memory learn . --since 2024-01-01
     Learn(learn::LearnArgs),
     /// Forget a fix for good

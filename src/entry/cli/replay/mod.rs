@@ -18,12 +18,7 @@ use crate::report::replay::Replay;
 use crate::wiring::{Ask, Clone, Shadow};
 use course::Course;
 
-/// Runs the last pushes of a branch through the whole healer, in the shadow: no branch, no pull request, no notice, nothing written
-/// to the state. Then compares each proposal with what people later did to the same lines in the same history.
-///
-/// A push is one step of the branch's first-parent line: a merge with all that it brought, or a commit put there directly. Before
-/// each push the memory holds the fixes of the history before it and nothing else, so no answer is copied from the future. The model
-/// and the team's chat are only asked when you say so: a model costs money, and the chat may know what came later.
+/// Which pushes are replayed, and who is asked.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
