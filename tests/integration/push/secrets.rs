@@ -15,6 +15,7 @@ on_both_stores! {
     a_fix_beside_a_secret_is_proposed_without_showing_it,
     what_is_told_in_prose_or_lies_around_the_place_reaches_no_sink,
     a_secret_that_the_model_makes_up_is_dropped_with_its_proposal,
+    a_key_that_begins_above_the_diff_is_not_shown_in_it,
 }
 
 /// Characters that look random, the same each time. Put together here, so that no literal looks like a real secret.
@@ -276,4 +277,28 @@ async fn a_secret_that_the_model_makes_up_is_dropped_with_its_proposal(at: Stora
         let said = format!("{:?}", world.events(&run).await);
         assert!(said.contains("a proposal with a secret in it was dropped"), "{said}");
     }
+}
+
+/// The lines around a change show the end of a key, without what tells that it is one.
+async fn a_key_that_begins_above_the_diff_is_not_shown_in_it(at: Storage) {
+    let world = at.readable().world().await;
+    let pem = ["-----BEGIN RSA PRIVATE", " KEY-----"].concat();
+    let lines = key_lines();
+    let code = format!(
+        "import yaml\n\n\ndef load(f):\n    key = \"\"\"{pem}\n{}\n-----END RSA PRIVATE KEY-----\"\"\"\n    return key, \
+         yaml.load(f, Loader=yaml.Loader)\n",
+        lines.join("\n")
+    );
+    world.pushed("src/config.py", &code).await;
+    world.process().drain().await.unwrap();
+    assert!(world.pull_requests() >= 1 && world.notices() >= 1);
+    let model = ScriptedModel::answering(|_| Ok(String::new()));
+    let sinks = sinks(&world, &Log::default(), &model).await;
+    for (name, text) in &sinks {
+        for line in &lines {
+            assert!(!text.contains(line.as_str()), "{line} is in the {name}: …{}…", around(text, line));
+        }
+    }
+    let shown = &sinks.iter().find(|(name, _)| *name == "pull requests").unwrap().1;
+    assert!(shown.contains("safe_load") && shown.contains("[redacted]"), "the change and what is around it: {shown}");
 }
