@@ -1,11 +1,11 @@
 //! Which findings a change brought in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use similar::{Algorithm, ChangeTag, TextDiff};
 
 use super::syntax_rule;
-use crate::model::Finding;
+use crate::model::{Finding, FlowStep};
 
 /// Lines, from 1, that a change added or altered in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,15 +37,25 @@ impl ChangedLines {
     }
 
     fn touches(&self, finding: &Finding) -> bool {
-        let from = self.lines.partition_point(|line| *line < finding.start.line);
-        self.lines.get(from).is_some_and(|line| *line <= finding.end.line)
+        self.within(finding.start.line, finding.end.line) || self.cross(&finding.flow)
+    }
+
+    /// Whether a value's way leads over a changed line.
+    fn cross(&self, flow: &[FlowStep]) -> bool {
+        flow.iter().any(|step| self.within(step.start.line, step.end.line))
+    }
+
+    fn within(&self, first: usize, last: usize) -> bool {
+        let from = self.lines.partition_point(|line| *line < first);
+        self.lines.get(from).is_some_and(|line| *line <= last)
     }
 }
 
 /// The findings of `head` that `base` does not account for. Findings are told apart by rule and normalised code, so code
 /// that moved, was re-indented or whose file was renamed is not new. Where the base has some but not all of equal
 /// findings, those on changed lines are taken as new first, then the last ones. A file that did not parse before is not
-/// newly broken.
+/// newly broken. A value that comes by another way than any that the base knew, over a changed line, is new although it ends
+/// in the same code.
 #[must_use]
 pub fn introduced(head: &[Finding], base: &[Finding], changed: Option<&ChangedLines>) -> Vec<Finding> {
     let mut known: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -56,8 +66,15 @@ pub fn introduced(head: &[Finding], base: &[Finding], changed: Option<&ChangedLi
     for (index, finding) in head.iter().enumerate() {
         groups.entry(key(finding)).or_default().push(index);
     }
+    let ways: BTreeSet<Way<'_>> = base.iter().map(way).collect();
+    let elsewhere = |index: &usize| {
+        let crossed = |finding: &Finding| changed.is_some_and(|changed| changed.cross(&finding.flow));
+        head.get(*index).is_some_and(|finding| crossed(finding) && !ways.contains(&way(finding)))
+    };
     let mut new = Vec::new();
-    for (key, mut members) in groups {
+    for (key, members) in groups {
+        let (other_way, mut members): (Vec<usize>, Vec<usize>) = members.into_iter().partition(elsewhere);
+        new.extend(other_way);
         let old = known.get(&key).copied().unwrap_or(0).min(members.len());
         let on_changed_line =
             |index: &usize| changed.zip(head.get(*index)).is_some_and(|(changed, finding)| changed.touches(finding));
@@ -67,6 +84,13 @@ pub fn introduced(head: &[Finding], base: &[Finding], changed: Option<&ChangedLi
     }
     new.sort_unstable();
     new.into_iter().filter_map(|index| head.get(index).cloned()).collect()
+}
+
+type Way<'f> = ((&'f str, &'f str), Vec<&'f str>);
+
+/// The code that a value goes through, wherever it stands.
+fn way(finding: &Finding) -> Way<'_> {
+    (key(finding), finding.flow.iter().map(|step| step.code.as_str()).collect())
 }
 
 fn key(finding: &Finding) -> (&str, &str) {

@@ -10,6 +10,8 @@ pub mod sarif_in;
 mod built_in;
 mod case;
 mod curated;
+mod evidence;
+mod flow;
 mod grammar;
 mod indentation;
 mod introduced;

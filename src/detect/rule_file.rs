@@ -4,6 +4,7 @@ use ast_grep_config::{RuleConfig, RuleConfigError, SerializableRuleConfig};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
+use super::flow::{FlowDocument, RuleFlow};
 use super::grammar::Grammar;
 use super::language;
 use crate::model::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
@@ -75,6 +76,10 @@ struct RuleDocument {
     metadata: RuleMetadata,
     #[serde(default)]
     fix: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    rule: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    flow: Option<RuleFlow>,
 }
 
 /// A rule as its file tells it, for all languages it is valid for.
@@ -86,12 +91,16 @@ pub(super) struct Header {
     pub languages: Vec<Language>,
     /// Only paths that one of these matches; all when `None`.
     pub files: Option<GlobSet>,
+    /// Whether it has a matcher.
+    pub matches: bool,
+    /// Where untrusted values must not go.
+    pub flow: Option<RuleFlow>,
 }
 
 /// Reads everything but the matcher.
 pub(super) fn header(file: &str, text: &str, origin: &RuleOrigin) -> Result<Header, RuleError> {
     let document: RuleDocument = ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?;
-    let RuleDocument { id, language, message, note, metadata, fix } = document;
+    let RuleDocument { id, language, message, note, metadata, fix, rule, flow } = document;
     let stem = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".yml").trim_end_matches(".yaml");
     if id.as_str() != stem {
         return Err(RuleError::new(file, format!("its id is {id}"), format!("name the file {id}.yml")));
@@ -126,7 +135,18 @@ pub(super) fn header(file: &str, text: &str, origin: &RuleOrigin) -> Result<Head
         references: metadata.references,
         origin: origin.clone(),
     };
-    Ok(Header { info, main, languages, files: globs(file, &metadata.files)? })
+    let matches = rule.is_some();
+    if !matches && flow.is_none() {
+        return Err(RuleError::new(file, "it has neither `rule` nor `flow`", "say what it finds"));
+    }
+    Ok(Header { info, main, languages, files: globs(file, &metadata.files)?, matches, flow })
+}
+
+/// Reads a document of `<name>.flow.yml`, with its languages.
+pub(super) fn flow_document(file: &str, text: &str) -> Result<(FlowDocument, Vec<Language>), RuleError> {
+    let document: FlowDocument = ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?;
+    let languages = document.languages.iter().map(|name| linked(file, name)).collect::<Result<Vec<_>, _>>()?;
+    Ok((document, languages))
 }
 
 fn linked(file: &str, name: &str) -> Result<Language, RuleError> {
@@ -150,8 +170,18 @@ fn globs(file: &str, patterns: &[String]) -> Result<Option<GlobSet>, RuleError> 
 
 /// Compiles the matcher of a rule document for one of its languages.
 pub(super) fn compile(file: &str, text: &str, language: Language) -> Result<RuleConfig<Grammar>, RuleError> {
-    let document = ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?;
+    let document = match without_flow(text) {
+        Some(document) => document,
+        None => ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?,
+    };
     configure(file, document, language)
+}
+
+/// A document with a `flow`, which ast-grep does not know, read without it.
+fn without_flow(text: &str) -> Option<SerializableRuleConfig<Grammar>> {
+    let mut document: serde_json::Value = ast_grep_config::from_str(text).ok()?;
+    document.as_object_mut()?.remove("flow")?;
+    serde_json::from_value(document).ok()
 }
 
 fn configure(

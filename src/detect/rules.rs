@@ -14,6 +14,7 @@ use ast_grep_language::LanguageExt as _;
 use globset::GlobSet;
 
 use super::built_in;
+use super::flow::{FlowDocument, FlowRules, Named};
 use super::grammar::Grammar;
 use super::language::grammar;
 use super::rule_file::{self, CuratedFix, Header, RuleError};
@@ -22,16 +23,24 @@ use crate::model::{Language, RepoPath, RuleId, RuleInfo, RuleOrigin};
 
 static BUILT_IN: LazyLock<Arc<RuleSet>> = LazyLock::new(|| {
     let files = built_in::FILES.iter().map(|(name, text)| (Cow::Borrowed(*name), Cow::Borrowed(*text)));
-    Arc::new(RuleSet { packs: vec![Arc::new(Pack::new(files.collect(), RuleOrigin::BuiltIn))] })
+    Arc::new(RuleSet::of(vec![Arc::new(Pack::new(files.collect(), RuleOrigin::BuiltIn))]))
 });
+
+type FlowSlots = [OnceLock<Result<FlowRules, RuleError>>; Language::ALL.len()];
 
 /// Rules and the fixes that belong to them.
 #[derive(Clone)]
 pub struct RuleSet {
     packs: Vec<Arc<Pack>>,
+    /// What follows data, language by language, of all packs together.
+    flows: Arc<FlowSlots>,
 }
 
 impl RuleSet {
+    fn of(packs: Vec<Arc<Pack>>) -> Self {
+        Self { packs, flows: Arc::default() }
+    }
+
     /// The rules of the product. Costs next to nothing; what is needed is parsed when it is first used.
     #[must_use]
     pub fn built_in() -> Arc<Self> {
@@ -45,7 +54,7 @@ impl RuleSet {
     /// Names the first file that cannot be used, the place in it and the remedy.
     pub fn parse(files: Vec<(String, String)>, origin: RuleOrigin) -> Result<Self, RuleError> {
         let files = files.into_iter().map(|(name, text)| (Cow::Owned(name), Cow::Owned(text))).collect();
-        let set = Self { packs: vec![Arc::new(Pack::new(files, origin))] };
+        let set = Self::of(vec![Arc::new(Pack::new(files, origin))]);
         set.check()?;
         Ok(set)
     }
@@ -63,6 +72,9 @@ impl RuleSet {
             }
             pack.check_fix_names()?;
         }
+        for language in Language::ALL {
+            self.flow(language)?;
+        }
         Ok(())
     }
 
@@ -79,7 +91,7 @@ impl RuleSet {
                 }
             }
         }
-        Ok(Self { packs: self.packs.iter().chain(&other.packs).cloned().collect() })
+        Ok(Self::of(self.packs.iter().chain(&other.packs).cloned().collect()))
     }
 
     fn header(&self, id: &RuleId) -> Result<Option<&Header>, RuleError> {
@@ -139,6 +151,29 @@ impl RuleSet {
         self.packs.iter().map(|pack| pack.language(language)).collect()
     }
 
+    /// What follows data in files of one language.
+    pub(super) fn flow(&self, language: Language) -> Result<&FlowRules, RuleError> {
+        let slot = Language::ALL.iter().zip(self.flows.iter()).find(|(one, _)| **one == language);
+        let Some((_, slot)) = slot else {
+            return Err(RuleError::new("(none)", format!("{language} is unknown"), "report this"));
+        };
+        slot.get_or_init(|| self.compile_flow(language)).as_ref().map_err(Clone::clone)
+    }
+
+    fn compile_flow(&self, language: Language) -> Result<FlowRules, RuleError> {
+        let (mut vocabulary, mut rules) = (Vec::new(), Vec::new());
+        for pack in &self.packs {
+            vocabulary.extend(pack.vocabulary(language)?);
+            for (file, header) in pack.index()?.values().filter(|(_, header)| header.languages.contains(&language)) {
+                if let Some(flow) = &header.flow {
+                    let info = Arc::new(RuleInfo { language: Some(language), ..header.info.clone() });
+                    rules.push(Named { file, document: (info, flow.clone()) });
+                }
+            }
+        }
+        FlowRules::compile(&vocabulary, rules)
+    }
+
     /// The fixes written for a rule in a language, most preferred first; none when there is no such rule.
     ///
     /// # Errors
@@ -176,7 +211,7 @@ impl Pack {
 
     fn read_headers(&self) -> Result<Index, RuleError> {
         let mut index = Index::new();
-        let special = |name: &str| name.ends_with(".fix.yml") || name.ends_with(".test.yml");
+        let special = |name: &str| [".fix.yml", ".test.yml", ".flow.yml"].iter().any(|end| name.ends_with(end));
         for (name, text) in self.files.iter().filter(|(name, _)| name.ends_with(".yml") && !special(name)) {
             let header = rule_file::header(name, text, &self.origin)?;
             let id = header.info.id.clone();
@@ -185,6 +220,18 @@ impl Pack {
             }
         }
         Ok(index)
+    }
+
+    /// What the pack says of the data flow of a language, apart from its rules.
+    fn vocabulary(&self, language: Language) -> Result<Vec<Named<'_, FlowDocument>>, RuleError> {
+        let mut vocabulary = Vec::new();
+        for (file, text) in self.files.iter().filter(|(name, _)| name.ends_with(".flow.yml")) {
+            let (document, languages) = rule_file::flow_document(file, text)?;
+            if languages.contains(&language) {
+                vocabulary.push(Named { file: file.as_ref(), document });
+            }
+        }
+        Ok(vocabulary)
     }
 
     fn language(&self, language: Language) -> Result<&LanguageRules, RuleError> {
@@ -202,7 +249,7 @@ impl Pack {
             let fix_file = format!("{}.fix.yml", file.trim_end_matches(".yml"));
             rules.push(CompiledRule {
                 info: Arc::new(RuleInfo { language: Some(language), ..header.info.clone() }),
-                config: rule_file::compile(file, text, language)?,
+                config: header.matches.then(|| rule_file::compile(file, text, language)).transpose()?,
                 files: header.files.clone(),
                 header: header.clone(),
                 fix_text: self.files.get(fix_file.as_str()).cloned(),
@@ -226,7 +273,8 @@ impl Pack {
 /// A rule ready to match files of one language.
 pub(super) struct CompiledRule {
     pub info: Arc<RuleInfo>,
-    pub config: RuleConfig<Grammar>,
+    /// None when the rule follows data only.
+    pub config: Option<RuleConfig<Grammar>>,
     files: Option<GlobSet>,
     header: Header,
     fix_file: String,
@@ -265,7 +313,8 @@ impl LanguageRules {
         let comments = (0..kinds).map(|kind| grammar.node_kind_for_id(kind).is_some_and(|k| k.contains("comment")));
         let mut by_kind: Vec<Vec<usize>> = vec![Vec::new(); usize::from(kinds)];
         for (index, rule) in rules.iter().enumerate() {
-            for kind in rule.config.matcher.potential_kinds().iter().flatten() {
+            let kinds = rule.config.as_ref().and_then(|config| config.matcher.potential_kinds());
+            for kind in kinds.iter().flatten() {
                 if let Some(slot) = by_kind.get_mut(kind) {
                     slot.push(index);
                 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ast_grep_core::matcher::MatcherExt as _;
 
+use super::evidence;
+use super::flow::FlowRules;
 use super::language::{self, Node, Tree};
 use super::lines::LineIndex;
 use super::normalise::{normalise, normalise_text};
@@ -14,7 +16,7 @@ use super::skip::{self, Limits, SkipReason};
 use super::suppress::{Notice, Suppressed, Suppressions};
 use super::syntax_rule;
 use super::tree::{CodeDoc, MAX_DEPTH};
-use crate::model::{Finding, Fingerprint, Language, RepoPath, RepositoryId, RuleId, RuleInfo, Span};
+use crate::model::{Finding, Fingerprint, FlowStep, Language, RepoPath, RepositoryId, RuleId, RuleInfo, Span};
 
 /// What was found in one file, and what was not looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,9 +100,13 @@ impl Detector {
             Ok(packs) => packs,
             Err(error) => return FileScan::skipped(SkipReason::BrokenRules { error: error.to_string() }),
         };
+        let flows = match self.rules.flow(language) {
+            Ok(flows) => flows,
+            Err(error) => return FileScan::skipped(SkipReason::BrokenRules { error: error.to_string() }),
+        };
         let mut packs: Vec<Active<'_>> = packs.into_iter().map(|rules| self.active(rules, path)).collect();
         language::document(tree).refill(self.limits.max_steps);
-        let work = || self.scan_with(&mut packs, File { repository, path, tree, language });
+        let work = || self.scan_with(&mut packs, flows, File { repository, path, tree, language });
         let panicked =
             || FileScan { cut_off: Some("matching stopped in an error of ours".to_owned()), ..FileScan::default() };
         language::with_stack(tree, work).unwrap_or_else(panicked)
@@ -112,13 +118,21 @@ impl Detector {
         Active { steps: rules.rules.iter().map(|rule| if on(rule) { share } else { 0 }).collect(), rules }
     }
 
-    fn scan_with(&self, packs: &mut [Active<'_>], file: File<'_>) -> FileScan {
+    fn scan_with(&self, packs: &mut [Active<'_>], flows: &FlowRules, file: File<'_>) -> FileScan {
         let text = language::source(file.tree);
         let lines = LineIndex::new(text);
-        let walk = walk(packs, file.tree, self.limits.max_findings);
+        let on: Vec<bool> = flows.infos().map(|info| looks(packs, &info.id)).collect();
+        let mut walk = walk(packs, file.tree, self.limits.max_findings);
+        let steps = self.limits.max_steps / FLOW_SHARE;
+        let followed = evidence::follow(file.tree, file.language, (flows, &on), steps);
+        walk.hits.retain(|hit| !followed.refutes(&hit.rule.info, span(&hit.node)));
+        if followed.cut && walk.cut_off.is_none() {
+            walk.cut_off = Some("the file takes too many steps: data was followed in part".to_owned());
+        }
         // Naming what was found has a budget of its own, or the names would depend on what was found before.
         language::document(file.tree).refill(self.limits.max_steps);
         let mut places = keep_most_severe(&walk.hits);
+        followed.add_to(&mut places, file.tree, &lines);
         if let Some(place) = self.broken(&file, &lines) {
             places.push(place);
         }
@@ -144,7 +158,7 @@ impl Detector {
         let code = language::source(file.tree).get(broken.span.range()).unwrap_or_default();
         let message = format!("{}: {}", info.message, broken.cause);
         let rule = Arc::new(RuleInfo { language: Some(file.language), ..info });
-        Some(Place { rule, span: broken.span, normalised: normalise_text(code), message })
+        Some(Place { rule, span: broken.span, normalised: normalise_text(code), message, flow: Vec::new() })
     }
 }
 
@@ -179,6 +193,17 @@ struct Walked<'t, 'r> {
 /// others from the file.
 const RULE_SHARE: u64 = 4;
 
+/// The part of a file's steps, which are larger there, that following data may take on top.
+const FLOW_SHARE: u64 = 16;
+
+/// Whether a rule looks at the file.
+fn looks(packs: &[Active<'_>], id: &RuleId) -> bool {
+    let on = |pack: &Active<'_>| {
+        pack.rules.rules.iter().zip(&pack.steps).any(|(rule, steps)| *steps > 0 && rule.info.id == *id)
+    };
+    packs.iter().any(on)
+}
+
 /// Cut off, and by which rules, if any.
 fn cut_off(document: &CodeDoc, slow: &BTreeSet<&RuleId>) -> Option<String> {
     if document.exhausted() {
@@ -211,7 +236,8 @@ fn walk<'t, 'r>(packs: &mut [Active<'r>], tree: &'t Tree, limit: usize) -> Walke
                     continue;
                 }
                 let before = document.left();
-                let matched = rule.config.matcher.match_node(node.clone()).is_some();
+                let matcher = rule.config.as_ref().map(|config| &config.matcher);
+                let matched = matcher.is_some_and(|matcher| matcher.match_node(node.clone()).is_some());
                 *steps = steps.saturating_sub(before.saturating_sub(document.left()));
                 if *steps == 0 {
                     slow.insert(&rule.info.id);
@@ -262,11 +288,12 @@ fn span(node: &Node<'_>) -> Span {
 }
 
 /// A finding before it knows its ordinal.
-struct Place {
-    rule: Arc<RuleInfo>,
-    span: Span,
-    normalised: String,
-    message: String,
+pub(super) struct Place {
+    pub rule: Arc<RuleInfo>,
+    pub span: Span,
+    pub normalised: String,
+    pub message: String,
+    pub flow: Vec<FlowStep>,
 }
 
 /// One place for each span and issue type: that of the most severe rule, the first by id among equals.
@@ -286,6 +313,7 @@ fn keep_most_severe(hits: &[Hit<'_, '_>]) -> Vec<Place> {
             span: span(&hit.node),
             normalised: normalise(&hit.node, secret),
             message: hit.rule.info.message.clone(),
+            flow: Vec::new(),
         }
     };
     best.into_values().map(place).collect()
@@ -294,14 +322,15 @@ fn keep_most_severe(hits: &[Hit<'_, '_>]) -> Vec<Place> {
 fn findings(file: &File<'_>, lines: &LineIndex<'_>, places: Vec<Place>) -> Vec<Finding> {
     let mut ordinals: BTreeMap<(RuleId, String), usize> = BTreeMap::new();
     let mut findings = Vec::with_capacity(places.len());
-    for Place { rule, span, normalised, message } in places {
+    for Place { rule, span, normalised, message, flow } in places {
         let ordinal = ordinals.entry((rule.id.clone(), normalised.clone())).or_default();
         let fingerprint = Fingerprint::of(file.repository, &rule.id, file.path, &normalised, *ordinal);
         *ordinal += 1;
         let (start, end) = (lines.position(span.start), lines.position(span.end));
         // The identity knows the code as it is; what is recorded and shown must not hold a secret.
         let (normalised, message) = (redact(&normalised).into_owned(), redact(&message).into_owned());
-        findings.push(Finding { rule, path: file.path.clone(), span, start, end, normalised, fingerprint, message });
+        let path = file.path.clone();
+        findings.push(Finding { rule, path, span, start, end, normalised, fingerprint, message, flow });
     }
     findings
 }

@@ -232,3 +232,15 @@ fn disabled_rules_find_nothing() {
     let path = RepoPath::new("a.py").unwrap();
     assert_eq!(without.scan(&RepositoryId("1".to_owned()), &path, text.as_bytes()).findings, []);
 }
+
+#[test]
+fn a_value_that_comes_by_another_way_over_a_changed_line_is_new() {
+    let base = "import os\nfrom flask import request\ndef f(a):\n    b = a\n    os.system(\"ls \" + b)\n";
+    let head = base.replace("b = a", "b = request.args[a]");
+    let moved = base.replace("def f", "\n\ndef f");
+    let detector = Detector::new(RuleSet::built_in(), Limits::default());
+    let path = RepoPath::new("a.py").unwrap();
+    let scan = |text: &str| detector.scan(&RepositoryId("1".to_owned()), &path, text.as_bytes()).findings;
+    let new = |head: &str| introduced(&scan(head), &scan(base), Some(&ChangedLines::between(base, head))).len();
+    assert_eq!((scan(base).len(), new(base), new(&moved), new(&head)), (1, 0, 0, 1));
+}

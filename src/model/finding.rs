@@ -95,6 +95,39 @@ pub struct Finding {
     pub fingerprint: Fingerprint,
     /// What is wrong here; the rule's message unless the scanner said more.
     pub message: String,
+    /// How an untrusted value comes here, from its source to this place; empty when the rule follows no data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flow: Vec<FlowStep>,
+}
+
+/// What a place has to do with a flow of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowRole {
+    Source,
+    Step,
+    Sink,
+}
+
+impl fmt::Display for FlowRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Source => "source",
+            Self::Step => "step",
+            Self::Sink => "sink",
+        })
+    }
+}
+
+/// One place that an untrusted value goes through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowStep {
+    pub role: FlowRole,
+    pub span: Span,
+    pub start: Position,
+    pub end: Position,
+    /// The code there on one line, shortened, without secrets.
+    pub code: String,
 }
 
 impl Finding {

@@ -23,7 +23,7 @@ pub use case::{BRANCH_PREFIX, CaseId, CaseOutcome, Generation, RunState};
 pub use command::Command;
 pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
 pub use exchange::{Completion, Notice, NoticeKind, Prompt};
-pub use finding::{Finding, Fingerprint, Position, Span};
+pub use finding::{Finding, Fingerprint, FlowRole, FlowStep, Position, Span};
 pub use fix::{Candidate, Check, Edit, Evidence, Rejection, RejectionKind, Source, Verdict};
 pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};
 pub use pattern::{EditPattern, Level, PatternNode, Rewrite, TemplatePart};

@@ -76,6 +76,7 @@ pub fn body(head: &RunHead, walk: &Walk<'_>, decided: &Decided, changes: &FileCh
     let mut out = String::new();
     headline(&mut out, walk, decided);
     why(&mut out, walk);
+    flow(&mut out, walk.findings);
     change(&mut out, changes);
     sources(&mut out, walk);
     checks(&mut out, decided);
@@ -124,6 +125,23 @@ fn why(out: &mut String, walk: &Walk<'_>) {
         let _ = write!(out, " · {}", cwes.join(", "));
     }
     let _ = writeln!(out, " · rule {}\n", code(rule.id.as_str()));
+}
+
+/// Findings whose way is told; more of them in one file are alike.
+const SHOWN_FLOWS: usize = 5;
+
+/// How untrusted values get to where they do harm, line by line.
+fn flow(out: &mut String, findings: &[Finding]) {
+    let with_flow = findings.iter().filter(|finding| !finding.flow.is_empty());
+    for (number, finding) in with_flow.take(SHOWN_FLOWS).enumerate() {
+        if number == 0 {
+            let _ = writeln!(out, "### How the value gets there\n");
+        }
+        for step in &finding.flow {
+            let _ = writeln!(out, "- {} line {}: {}", step.role, step.start.line, code(&step.code));
+        }
+        out.push('\n');
+    }
 }
 
 fn change(out: &mut String, changes: &FileChanges) {
@@ -262,6 +280,21 @@ fn footer(out: &mut String, head: &RunHead, steering: Steering) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::{Detector, Limits, RuleSet};
+    use crate::model::RepositoryId;
+
+    #[test]
+    fn the_way_of_a_value_is_told_line_by_line_and_stays_in_its_block() {
+        let text = "import os\nfrom flask import request\ndef f():\n    a = request.args['`@all`']\n    os.system('ls ' + a)\n";
+        let detector = Detector::new(RuleSet::built_in(), Limits::default());
+        let path = RepoPath::new("a.py").unwrap();
+        let scan = detector.scan(&RepositoryId("1".to_owned()), &path, text.as_bytes());
+        let mut out = String::new();
+        flow(&mut out, &scan.findings);
+        assert!(out.starts_with("### How the value gets there\n\n- source line 4: `request.args`\n"), "{out}");
+        assert!(out.contains("- step line 4: ``a = request.args['`@all`']``"), "{out}");
+        assert!(out.ends_with("- sink line 5: `os.system('ls ' + a)`\n\n"), "{out}");
+    }
 
     #[test]
     fn only_what_can_be_nothing_but_a_message_in_slack_is_linked() {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::detect::Suppressed;
 use crate::detect::redact::redact;
-use crate::model::{Finding, RepoPath, RuleId, RuleInfo, Severity};
+use crate::model::{Finding, FlowStep, Position, RepoPath, RuleId, RuleInfo, Severity, Span};
 
 /// What a report tells.
 #[derive(Debug, Clone, Copy, Default)]
@@ -109,22 +109,35 @@ fn result(finding: &Finding, index: &BTreeMap<&RuleId, usize>, suppressed: Optio
         message: Text {
             text: format!("{}. Fix: {}.", redact(&finding.message).trim_end_matches('.'), finding.rule.hint),
         },
-        locations: [Location {
-            physical_location: PhysicalLocation {
-                artifact_location: artifact(&finding.path),
-                region: Region {
-                    start_line: finding.start.line,
-                    start_column: finding.start.column,
-                    end_line: finding.end.line,
-                    end_column: finding.end.column,
-                    byte_offset: finding.span.start,
-                    byte_length: finding.span.end.saturating_sub(finding.span.start),
-                },
-            },
-        }],
+        locations: [location(&finding.path, finding.span, finding.start, finding.end)],
+        code_flows: code_flow(finding).into_iter().collect(),
         partial_fingerprints: BTreeMap::from([("codehealer/v1", finding.fingerprint.to_string())]),
         suppressions: suppressed.map(justification).into_iter().collect(),
     }
+}
+
+fn location(path: &RepoPath, span: Span, start: Position, end: Position) -> Location {
+    let region = Region {
+        start_line: start.line,
+        start_column: start.column,
+        end_line: end.line,
+        end_column: end.column,
+        byte_offset: span.start,
+        byte_length: span.end.saturating_sub(span.start),
+    };
+    Location { physical_location: PhysicalLocation { artifact_location: artifact(path), region } }
+}
+
+/// The way of an untrusted value, from its source on.
+fn code_flow(finding: &Finding) -> Option<CodeFlow> {
+    let place = |step: &FlowStep| FlowLocation {
+        location: StepLocation {
+            place: location(&finding.path, step.span, step.start, step.end),
+            message: Text { text: format!("{}: {}", step.role, redact(&step.code)) },
+        },
+    };
+    let locations: Vec<FlowLocation> = finding.flow.iter().map(place).collect();
+    (!locations.is_empty()).then(|| CodeFlow { thread_flows: [ThreadFlow { locations }] })
 }
 
 fn notification((path, reason): &(RepoPath, String)) -> Notification {
@@ -239,6 +252,29 @@ struct Configuration {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CodeFlow {
+    thread_flows: [ThreadFlow; 1],
+}
+
+#[derive(Serialize)]
+struct ThreadFlow {
+    locations: Vec<FlowLocation>,
+}
+
+#[derive(Serialize)]
+struct FlowLocation {
+    location: StepLocation,
+}
+
+#[derive(Serialize)]
+struct StepLocation {
+    #[serde(flatten)]
+    place: Location,
+    message: Text,
+}
+
+#[derive(Serialize)]
 struct RuleProperties {
     tags: Vec<String>,
     precision: &'static str,
@@ -255,6 +291,8 @@ struct SarifResult {
     level: &'static str,
     message: Text,
     locations: [Location; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    code_flows: Vec<CodeFlow>,
     partial_fingerprints: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suppressions: Vec<Suppression>,
@@ -306,7 +344,7 @@ mod tests {
     use super::*;
     use crate::detect::sarif_in::{Place, read};
     use crate::detect::{Detector, Limits, RuleSet};
-    use crate::model::{RepositoryId, RuleOrigin};
+    use crate::model::{FlowRole, RepositoryId, RuleOrigin};
 
     const RULE: &str = "id: t-eval
 language: Python
@@ -342,6 +380,27 @@ rule: {kind: call, has: {field: function, regex: '^eval$'}}
         assert_eq!((&result["ruleIndex"], &result["level"]), (&Value::from(0), &Value::from("error")));
         assert_eq!(run["results"][1]["suppressions"][0]["justification"], "a constant");
         assert_eq!(run["invocations"][0]["toolExecutionNotifications"][0]["level"], "note");
+    }
+
+    #[test]
+    fn the_way_of_a_value_is_a_code_flow() {
+        let (_, mut findings) = scanned();
+        let finding = findings.first_mut().unwrap();
+        let step = |role, column| FlowStep {
+            role,
+            span: finding.span,
+            start: Position { line: 1, column },
+            end: Position { line: 1, column: column + 1 },
+            code: "a".to_owned(),
+        };
+        finding.flow = vec![step(FlowRole::Source, 10), step(FlowRole::Sink, 5)];
+        let report = Report { findings: &findings, ..Report::default() };
+        let log: Value = serde_json::from_str(&sarif(&report).unwrap()).unwrap();
+        let steps = &log["runs"][0]["results"][0]["codeFlows"][0]["threadFlows"][0]["locations"];
+        assert_eq!(steps.as_array().map(Vec::len), Some(2));
+        assert_eq!(steps[0]["location"]["message"]["text"], "source: a");
+        assert_eq!(steps[0]["location"]["physicalLocation"]["region"]["startColumn"], 10);
+        assert_eq!(steps[1]["location"]["message"]["text"], "sink: a");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::markdown::cut;
 use super::time::{dollars, duration, instant, time_of_day};
 use crate::model::{
     AuditEvent, CandidateJudged, ConsultOutcome, Consultation, Decided, Decision, Edit, EventKind, Feedback, Finding,
-    Rejection, RejectionKind, RuleOrigin, Verdict,
+    FlowStep, Rejection, RejectionKind, RuleOrigin, Verdict,
 };
 use crate::state::run::{FindingRecord, FindingStatus, RunHead};
 
@@ -131,11 +131,22 @@ fn detected(findings: &[Finding]) -> Vec<Line> {
         let place = format!("{}:{}:{}", finding.path, finding.start.line, finding.start.column);
         lines.push(Line::new(2, &format!("{place}  {}  [finding {}]", finding.message, finding.fingerprint.short())));
         lines.push(Line::new(4, cut(&finding.normalised, SHOWN_BYTES)).toned(Tone::Quiet));
+        lines.extend(flow(finding, 4));
         if let RuleOrigin::External { tool } = &finding.rule.origin {
             lines.push(Line::new(4, &format!("reported by {tool}")));
         }
     }
     lines
+}
+
+/// The way of an untrusted value, one line a place.
+#[must_use]
+pub fn flow(finding: &Finding, indent: usize) -> Vec<Line> {
+    let line = |step: &FlowStep| {
+        let text = format!("{:<6}  line {}: {}", step.role, step.start.line, step.code);
+        Line::new(indent, &text).toned(Tone::Quiet)
+    };
+    finding.flow.iter().map(line).collect()
 }
 
 fn consulted(asked: &Consultation) -> (String, Vec<Line>) {

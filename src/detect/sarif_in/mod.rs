@@ -194,7 +194,8 @@ impl Reader<'_> {
         let message = rules.message(&result).unwrap_or_else(|| rule.message.clone());
         let (start, end) = (lines.position(span.start), lines.position(span.end));
         let normalised = redact(&normalised).into_owned();
-        Ok(Finding { rule: Arc::new(rule), path, span, start, end, normalised, fingerprint, message })
+        let flow = Vec::new();
+        Ok(Finding { rule: Arc::new(rule), path, span, start, end, normalised, fingerprint, message, flow })
     }
 }
 

@@ -12,6 +12,7 @@ use super::{Exit, Session, Sources, usage};
 use crate::detect::{Detector, FileScan, SkipReason, Suppressed};
 use crate::model::{Finding, RepoPath, RepositoryId, Severity};
 use crate::report::sarif;
+use crate::report::trail::flow;
 use crate::wiring;
 
 /// Looks for problems in a file or folder. Files that git ignores are passed over.
@@ -176,6 +177,9 @@ fn print(output: &Output, seen: &Seen) -> Result<()> {
             output.paint(Tone::Quiet, &format!("[{}]", finding.rule.id)),
         ))?;
         output.line(format!("    {}", plain(&finding.message)))?;
+        for line in flow(finding, 4) {
+            output.line(output.paint(Tone::Quiet, &format!("{:1$}{2}", "", line.indent, line.text)))?;
+        }
     }
     for notice in &seen.notices {
         output.line(output.paint(Tone::Careful, &plain(notice)))?;

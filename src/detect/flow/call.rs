@@ -1,0 +1,541 @@
+//! Calls: what they do with what they are given.
+
+use std::rc::Rc;
+
+use super::document::Argument;
+use super::engine::Engine;
+use super::ir::{Call, Expr, Kind};
+use super::spec::{Mask, PARAMETER, Sink, UNKNOWN};
+use super::state::State;
+use super::summary::Summary;
+use super::value::Value;
+use crate::model::Span;
+
+/// An argument with its value.
+pub(super) struct Given {
+    name: Option<Rc<str>>,
+    pub value: Value,
+    spread: bool,
+}
+
+/// What a call is made on and with.
+pub(super) struct Site<'c> {
+    pub span: Span,
+    call: &'c Call,
+    receiver: Option<Value>,
+    /// The last part of the callee's name.
+    method: Rc<str>,
+    /// Names of what is called: by origin, and as written.
+    paths: Vec<String>,
+    function: Option<Rc<Summary>>,
+    pub given: Vec<Given>,
+}
+
+impl Site<'_> {
+    /// The values that an argument of a rule means here.
+    pub fn pick(&self, argument: &Argument) -> Vec<Value> {
+        let positional = || self.given.iter().filter(|given| given.name.is_none());
+        match argument {
+            Argument::Receiver => self.receiver.clone().into_iter().collect(),
+            Argument::All => self.given.iter().map(|given| given.value.clone()).collect(),
+            Argument::From(number) => positional().skip(*number).map(|given| given.value.clone()).collect(),
+            Argument::Number(number) => {
+                let spread = positional().take(number + 1).find(|given| given.spread);
+                let given = spread.or_else(|| positional().nth(*number));
+                given
+                    .map(|given| if given.spread { given.value.any_part() } else { given.value.clone() })
+                    .into_iter()
+                    .collect()
+            }
+            Argument::Part(number, part) => {
+                positional().nth(*number).and_then(|given| given.value.part(part)).into_iter().collect()
+            }
+            Argument::Named(name) => {
+                let named = self.given.iter().find(|given| given.name.as_deref() == Some(name));
+                let option = || {
+                    self.given.iter().find_map(|given| {
+                        given.value.parts.as_ref().and_then(|parts| parts.known.get(name.as_str()).cloned())
+                    })
+                };
+                named.map(|given| given.value.clone()).or_else(option).into_iter().collect()
+            }
+        }
+    }
+
+    fn paths(&self) -> Vec<&str> {
+        self.paths.iter().map(String::as_str).collect()
+    }
+}
+
+impl Engine<'_, '_> {
+    pub(super) fn call(&mut self, span: Span, call: &Call, state: &mut State) -> Value {
+        let site = self.site(span, call, state);
+        self.check_call(&site);
+        let paths = site.paths();
+        if self.rules.exits.any(&paths) {
+            state.live = false;
+        }
+        self.result(&site, state)
+    }
+
+    fn site<'c>(&mut self, span: Span, call: &'c Call, state: &mut State) -> Site<'c> {
+        let mut site = Site {
+            span,
+            call,
+            receiver: None,
+            method: Rc::from(""),
+            paths: Vec::new(),
+            function: None,
+            given: Vec::new(),
+        };
+        match &call.callee.kind {
+            Kind::Member(object, name) => {
+                let own = self.own_method(object, name);
+                let receiver = self.eval(object, state);
+                site.method = Rc::clone(name);
+                site.function = own.or_else(|| self.method_of(&receiver, call, name, state));
+                site.paths = self.callee_paths(&receiver, object, name, &call.callee);
+                site.receiver = Some(receiver);
+            }
+            Kind::Name(name) => {
+                site.method = Rc::clone(name);
+                let known = state.variables.get(name).or_else(|| self.globals.variables.get(name)).cloned();
+                let path = known.as_ref().and_then(|value| value.path.clone()).unwrap_or_else(|| Rc::clone(name));
+                site.paths.push(path.to_string());
+                if known.is_none() {
+                    site.function = self.function_named(name);
+                } else {
+                    site.function = known.and_then(|value| value.function);
+                }
+            }
+            _ => site.function = self.eval(&call.callee, state).function,
+        }
+        site.given = self.arguments(call, &site, state);
+        site
+    }
+
+    fn callee_paths(&self, receiver: &Value, object: &Expr, name: &str, callee: &Expr) -> Vec<String> {
+        let mut paths = Vec::new();
+        match receiver.path.as_deref().filter(|path| path.len() < 160) {
+            Some(path) => paths.push(format!("{path}.{name}")),
+            None if receiver.text.is_some() && object.constant().is_some() => paths.push(format!("\"\".{name}")),
+            None => {}
+        }
+        if let Some(written) = callee.place() {
+            if !paths.contains(&written) {
+                paths.push(written);
+            }
+        }
+        if paths.is_empty() {
+            paths.push(format!("?.{name}"));
+        }
+        paths
+    }
+
+    fn arguments(&mut self, call: &Call, site: &Site<'_>, state: &mut State) -> Vec<Given> {
+        let mut given = Vec::with_capacity(call.arguments.len());
+        let element = site
+            .receiver
+            .as_ref()
+            .map(Value::any_part)
+            .filter(|value| value.atoms.iter().any(|atom| atom.source != UNKNOWN));
+        for argument in &call.arguments {
+            if matches!(argument.value.kind, Kind::Function(_)) {
+                self.handed.clone_from(&element);
+            }
+            let value = self.eval(&argument.value, state);
+            self.handed = None;
+            given.push(Given { name: argument.name.clone(), value, spread: argument.spread });
+        }
+        given
+    }
+
+    /// A method of the object whose method is walked through.
+    fn own_method(&mut self, object: &Expr, name: &Rc<str>) -> Option<Rc<Summary>> {
+        let frame = self.frames.last()?;
+        let Kind::Name(receiver) = &object.kind else { return None };
+        let class = frame.class.clone()?;
+        let own = frame.own.as_ref() == Some(receiver) || **receiver == *class;
+        own.then(|| self.method_in(&class, name))?
+    }
+
+    fn method_in(&mut self, class: &str, name: &Rc<str>) -> Option<Rc<Summary>> {
+        let outline = self.outline;
+        let index =
+            *self.by_name.get(name)?.iter().find(|index| {
+                outline.definitions.get(**index).is_some_and(|one| one.class.as_deref() == Some(class))
+            })?;
+        self.summary(index)
+    }
+
+    /// A method of another class of the file: by the receiver's type, or because no other method has that name and that
+    /// many parameters.
+    fn method_of(&mut self, receiver: &Value, call: &Call, name: &Rc<str>, state: &State) -> Option<Rc<Summary>> {
+        let outline = self.outline;
+        let candidates = self.by_name.get(name)?.clone();
+        let class = receiver.path.as_deref().map(|path| path.trim_end_matches("()"));
+        let exact = candidates.iter().copied().find(|index| {
+            outline.definitions.get(*index).is_some_and(|one| one.class.is_some() && one.class.as_deref() == class)
+        });
+        if let Some(index) = exact {
+            return self.summary(index);
+        }
+        let [only] = candidates.as_slice() else { return None };
+        let Kind::Member(object, _) = &call.callee.kind else { return None };
+        let local = matches!(&object.kind, Kind::Name(name) if state.variables.contains_key(name));
+        let foreign = class.is_some_and(|class| class.contains(['.', '/'])) || !(local || receiver.path.is_none());
+        let summary = if foreign { None } else { self.summary(*only) }?;
+        (summary.parameters.len() == call.arguments.len()).then_some(summary)
+    }
+
+    fn function_named(&mut self, name: &Rc<str>) -> Option<Rc<Summary>> {
+        let outline = self.outline;
+        let candidates = self.by_name.get(name)?.clone();
+        let class = self.frames.last().and_then(|frame| frame.class.clone());
+        let of = |index: &usize| outline.definitions.get(*index).map(|one| one.class.clone());
+        let free = candidates.iter().find(|index| of(index) == Some(None));
+        let same = candidates.iter().find(|index| of(index) == Some(class.clone()));
+        let index = *same.or(free)?;
+        self.summary(index)
+    }
+
+    fn check_call(&mut self, site: &Site<'_>) {
+        let rules = self.rules;
+        for sink in rules.calls.matching(&site.paths()) {
+            let constructs = sink.constructs.is_none_or(|constructs| constructs == site.call.constructs);
+            if constructs && holds(sink, site) {
+                for argument in &sink.arguments {
+                    for value in site.pick(argument) {
+                        self.judge(sink.rule, site.span, &value, sink.formed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Assigning to some places is a use.
+    pub(super) fn check_assign(&mut self, target: &Expr, value: &Value, state: &mut State) {
+        let Kind::Member(object, name) = &target.kind else { return };
+        let rules = self.rules;
+        let base = self.eval(object, state);
+        let by_origin = base.path.as_ref().map(|path| format!("{path}.{name}"));
+        let written = target.place().unwrap_or_else(|| format!("?.{name}"));
+        let paths: Vec<&str> = by_origin.iter().map(String::as_str).chain([written.as_str()]).collect();
+        let span = Span::new(target.span.start, target.span.end);
+        for sink in rules.assigns.matching(&paths) {
+            self.judge(sink.rule, span, value, sink.formed);
+        }
+    }
+
+    fn result(&mut self, site: &Site<'_>, state: &mut State) -> Value {
+        let paths = site.paths();
+        let called: Vec<String> = paths.iter().map(|path| format!("{path}()")).collect();
+        let first = called.first().cloned().unwrap_or_default();
+        let path = if site.call.constructs { paths.first().map_or("", |path| path) } else { first.as_str() };
+        let named = |value: Value| Value { path: value.path.or_else(|| Some(Rc::from(path))), ..value };
+        let called: Vec<&str> = called.iter().map(String::as_str).collect();
+        if let Some(kind) = self.rules.sources.first(&called) {
+            return named(Value::from_source(*kind, site.span));
+        }
+        if let Some(module) = required(site) {
+            return Value::named(&module, site.span);
+        }
+        let cleaners = self.rules.cleaners.matching(&paths);
+        if !cleaners.is_empty() {
+            return named(cleaned(site, cleaners.into_iter().fold(0, |mask, one| mask | one)));
+        }
+        if let Some(summary) = &site.function {
+            let given: Vec<Value> = self.in_order(summary, site);
+            let value = self.apply(summary, &given, site.span);
+            return value.through(site.span);
+        }
+        if let Some(value) = self.changed(site, state) {
+            return value;
+        }
+        if let Some(value) = self.passed(site) {
+            return value;
+        }
+        if self.rules.builders.any(&paths) {
+            let values: Vec<Value> = site.given.iter().map(|given| given.value.clone()).collect();
+            let start = if values.is_empty() { Value::constant("") } else { self.build(&values) };
+            return Value { path: Some(Rc::from(path)), ..start };
+        }
+        named(self.handed_on(site))
+    }
+
+    /// The arguments in the order of the parameters.
+    fn in_order(&self, summary: &Summary, site: &Site<'_>) -> Vec<Value> {
+        let mut values: Vec<Value> = Vec::with_capacity(summary.parameters.len());
+        let positional: Vec<&Given> = site.given.iter().filter(|given| given.name.is_none()).collect();
+        let spread = positional.iter().position(|given| given.spread);
+        for (number, parameter) in summary.parameters.iter().enumerate() {
+            let named = site.given.iter().find(|given| given.name.as_ref() == Some(parameter));
+            let from_spread = spread.filter(|at| number >= *at).and_then(|at| positional.get(at));
+            let value = match (named, from_spread, positional.get(number)) {
+                (Some(named), _, _) => named.value.clone(),
+                (None, Some(spread), _) => spread.value.any_part(),
+                (None, None, Some(given)) => given.value.clone(),
+                (None, None, None) => Value::default(),
+            };
+            values.push(value);
+        }
+        values
+    }
+
+    /// What a call gives that no rule knows: what a method is called on is in what it gives, and so is what a function that
+    /// is handed over gives.
+    fn handed_on(&mut self, site: &Site<'_>) -> Value {
+        let mut value = Value::unknown(site.span);
+        if let Some(receiver) = &site.receiver {
+            let atoms = receiver.all_atoms();
+            if atoms.iter().any(|atom| atom.source != UNKNOWN) {
+                value = Value { shapes: receiver.shapes, ..Value::default() };
+                value.add_atoms(&atoms);
+            } else if receiver.text.is_some() || receiver.parts.is_some() && atoms.is_empty() {
+                value = Value::default();
+                if site.given.iter().any(|given| !given.value.is_constant()) {
+                    value = Value::unknown(site.span);
+                }
+            }
+        }
+        for given in &site.given {
+            if let Some(function) = &given.value.function {
+                let returns = self.apply(function, &[], site.span);
+                value.add_atoms(&returns.all_atoms());
+                value.shapes |= returns.shapes;
+            }
+        }
+        value
+    }
+
+    fn passed(&mut self, site: &Site<'_>) -> Option<Value> {
+        let pass = self.rules.passes.first(&site.paths())?.clone();
+        if let Some(format) = &pass.format {
+            let text = site.pick(format).into_iter().next().unwrap_or_default();
+            let others: Vec<Value> = match format {
+                Argument::Number(number) => site.given.iter().skip(number + 1).map(|one| one.value.clone()).collect(),
+                _ => site.given.iter().map(|one| one.value.clone()).collect(),
+            };
+            let parts = formatted(&text, &others);
+            return Some(self.build(&parts));
+        }
+        let values: Vec<Value> = pass.from.iter().flat_map(|argument| site.pick(argument)).collect();
+        if pass.joins {
+            let parts: Vec<Value> = values.iter().flat_map(elements).collect();
+            let mut value = self.build(&parts);
+            value.atoms.iter_mut().for_each(|atom| atom.built = true);
+            return Some(value);
+        }
+        let mut values = values.into_iter();
+        let first = values.next().unwrap_or_default();
+        Some(values.fold(first, |mut all, one| {
+            all.join(&one);
+            all
+        }))
+    }
+
+    /// Methods that change what they are called on, or read a part of it.
+    fn changed(&mut self, site: &Site<'_>, state: &mut State) -> Option<Value> {
+        let Kind::Member(object, _) = &site.call.callee.kind else { return None };
+        let receiver = site.receiver.as_ref()?;
+        let given: Vec<&Value> = site.given.iter().map(|given| &given.value).collect();
+        let builder =
+            receiver.path.as_deref().is_some_and(|path| self.rules.builders.any(&[path.trim_end_matches("()")]));
+        match (&*site.method, given.as_slice()) {
+            ("append" | "Append" | "WriteString" | "Write" | "write" | "print" | "push" | "concat", [first, ..])
+                if builder =>
+            {
+                let mut value = self.build(&[receiver.clone(), (*first).clone()]);
+                value.path.clone_from(&receiver.path);
+                write_back(object, value.clone(), state);
+                Some(value)
+            }
+            ("insert", [_, last]) if builder => {
+                let mut value = self.build(&[receiver.clone(), (*last).clone()]);
+                value.prefix = None;
+                value.path.clone_from(&receiver.path);
+                write_back(object, value.clone(), state);
+                Some(value)
+            }
+            (
+                "append" | "push" | "add" | "addLast" | "addElement" | "offer" | "unshift" | "addFirst" | "insert",
+                [.., last],
+            ) if receiver.parts.is_some() => {
+                let mut value = receiver.clone();
+                if given.len() == 1 && !matches!(&*site.method, "unshift" | "addFirst" | "insert") {
+                    value.push((*last).clone());
+                } else {
+                    value.set_part(None, (*last).clone());
+                }
+                write_back(object, value.clone(), state);
+                Some(Value::default())
+            }
+            ("extend" | "addAll" | "update" | "putAll" | "concat", [all, ..]) if receiver.parts.is_some() => {
+                let mut value = receiver.clone();
+                value.set_part(None, all.any_part());
+                write_back(object, value.clone(), state);
+                Some(value)
+            }
+            ("put" | "set" | "setdefault" | "setProperty" | "setAttribute" | "putIfAbsent", [key, part])
+                if receiver.parts.is_some() || receiver.path.is_some() && !receiver.is_constant() =>
+            {
+                let mut value = receiver.clone();
+                value.set_part(key.text.as_deref(), (*part).clone());
+                write_back(object, value, state);
+                Some(Value::default())
+            }
+            ("get" | "getOrDefault" | "getProperty" | "getAttribute" | "elementAt", [key, ..]) => {
+                receiver.parts.as_ref()?;
+                let key = key.text.as_deref();
+                Some(key.and_then(|key| receiver.part(key)).unwrap_or_else(|| receiver.any_part()))
+            }
+            ("remove", [at]) if receiver.parts.is_some() => {
+                let mut value = receiver.clone();
+                value.remove(at.text.as_deref().and_then(|at| at.parse().ok()));
+                write_back(object, value, state);
+                Some(receiver.any_part())
+            }
+            ("charAt", [at]) => {
+                let text = receiver.text.as_deref()?;
+                let index: usize = at.text.as_deref()?.parse().ok()?;
+                text.chars().nth(index).map(|c| Value::constant(&c.to_string()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Stores what became of the object that a chain of calls began with.
+fn write_back(object: &Expr, value: Value, state: &mut State) {
+    let mut object = object;
+    while let Kind::Call(call) = &object.kind {
+        let Kind::Member(inner, _) = &call.callee.kind else { return };
+        object = inner;
+    }
+    if let Some(place) = object.place() {
+        state.variables.insert(Rc::from(place), value);
+    }
+}
+
+fn holds(sink: &Sink, site: &Site<'_>) -> bool {
+    sink.conditions.iter().all(|(place, wanted)| {
+        let values = site.pick(&Argument::read(place));
+        let told = |told: &Option<Rc<str>>| told.as_deref().is_some_and(|text| wanted.is_match(text));
+        values.iter().any(|value| told(&value.text) || told(&value.path))
+    })
+}
+
+/// `require("module")`.
+fn required(site: &Site<'_>) -> Option<String> {
+    let [given] = site.given.as_slice() else { return None };
+    let plain = site.receiver.is_none() && matches!(&*site.method, "require" | "__import__" | "import");
+    let module = given.value.text.as_deref().filter(|_| plain)?;
+    Some(module.trim_start_matches("node:").trim_start_matches(['.', '/']).replace('.', "_"))
+}
+
+/// The arguments and the receiver of a call that cleans, made harmless.
+fn cleaned(site: &Site<'_>, mask: Mask) -> Value {
+    if mask == Mask::MAX {
+        return Value::default();
+    }
+    let mut value = Value::default();
+    for one in site.given.iter().map(|given| &given.value).chain(&site.receiver) {
+        let weak = site.receiver.as_ref().is_some_and(|receiver| std::ptr::eq(receiver, one));
+        let atoms = one.all_atoms().into_iter().filter(|atom| !weak || !matches!(atom.source, UNKNOWN | PARAMETER));
+        value.add_atoms(&atoms.collect::<Vec<_>>());
+    }
+    if value.atoms.is_empty() {
+        value = Value::unknown(site.span);
+    }
+    value.cleaned(mask)
+}
+
+/// What is joined when a list is: its elements.
+fn elements(value: &Value) -> Vec<Value> {
+    match &value.parts {
+        Some(parts) if !parts.known.is_empty() => {
+            let mut all: Vec<Value> = parts.known.values().cloned().collect();
+            if !value.atoms.is_empty() {
+                all.push(Value { atoms: value.atoms.clone(), ..Value::default() });
+            }
+            all
+        }
+        _ => vec![value.clone()],
+    }
+}
+
+/// The pieces of a format and what is put between them. What is put in as a number is harmless.
+fn formatted(format: &Value, others: &[Value]) -> Vec<Value> {
+    let Some(text) = format.text.as_deref() else {
+        return std::iter::once(format).chain(others).cloned().collect();
+    };
+    let mut parts = Vec::new();
+    let mut rest = text;
+    let mut next = others.iter();
+    while let Some((before, conversion, behind)) = placeholder(rest) {
+        parts.push(Value::constant(before));
+        let value = if conversion == 'n' { None } else { next.next() };
+        match (conversion, value) {
+            ('d', _) => parts.push(Value { path: None, ..Value::default() }),
+            (_, Some(value)) => parts.push(value.clone()),
+            (_, None) => parts.extend(others.iter().cloned()),
+        }
+        rest = behind;
+    }
+    parts.push(Value::constant(rest));
+    if parts.len() == 1 {
+        parts.extend(next.cloned());
+    }
+    parts
+}
+
+/// The first place of a format that a value is put into: what stands before, `d` for a number, `n` for a place that names
+/// its value, `s` for any other, what stands behind.
+fn placeholder(format: &str) -> Option<(&str, char, &str)> {
+    let mut from = 0;
+    loop {
+        let at = from + format.get(from..)?.find(['%', '{'])?;
+        let (before, tail) = (format.get(..at)?, format.get(at..)?);
+        if tail.starts_with("%%") || tail.starts_with("{{") {
+            from = at + 2;
+            continue;
+        }
+        if let Some(inner) = tail.strip_prefix('{') {
+            let end = inner.find('}')?;
+            let name = inner.get(..end)?;
+            if name.len() > 60 || name.contains(['"', '\'', '\n', ';']) {
+                from = at + 1;
+                continue;
+            }
+            let numeric =
+                name.split(':').nth(1).is_some_and(|spec| spec.ends_with(['d', 'f', 'x', 'b', 'o', 'e', '%']));
+            let named = name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let kind = if numeric {
+                'd'
+            } else if named {
+                'n'
+            } else {
+                's'
+            };
+            return Some((before, kind, inner.get(end + 1..)?));
+        }
+        let spec = tail.get(1..)?;
+        let named = spec.starts_with('(');
+        let spec_start = if named { spec.find(')')? + 1 } else { 0 };
+        let flags = spec.get(spec_start..)?;
+        let length = flags.find(|c: char| c.is_ascii_alphabetic())?;
+        if length > 8 || flags.get(..length)?.contains(|c: char| !"0123456789.-+# $[]*".contains(c)) {
+            from = at + 1;
+            continue;
+        }
+        let letter = flags.get(length..)?.chars().next()?;
+        let kind = if "dfFgGeExXiuctpbo".contains(letter) {
+            'd'
+        } else if named {
+            'n'
+        } else {
+            's'
+        };
+        return Some((before, kind, flags.get(length + 1..)?));
+    }
+}

@@ -1,0 +1,231 @@
+//! The documents that tell the data flow, as people write them: `flow` in a rule, and `<name>.flow.yml` beside the rules.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// `<name>.flow.yml`: what holds for all rules of some languages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct FlowDocument {
+    pub languages: Vec<String>,
+    #[serde(default)]
+    pub sources: Vec<SourceSpec>,
+    #[serde(default)]
+    pub cleaners: Vec<CleanerSpec>,
+    #[serde(default)]
+    pub passes: Vec<PassSpec>,
+    #[serde(default)]
+    pub guards: Vec<GuardSpec>,
+    /// Calls that do not return.
+    #[serde(default)]
+    pub exits: Vec<String>,
+    /// Types whose `append`, `write` and the like lengthen a text.
+    #[serde(default)]
+    pub builders: Vec<String>,
+    #[serde(default)]
+    pub trusted: Vec<TrustedSpec>,
+    /// Types that hold no text: a regular expression.
+    #[serde(default)]
+    pub plain_types: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct SourceSpec {
+    pub kind: String,
+    /// Places that are read; with `()` at the end, what a call gives.
+    #[serde(default)]
+    pub read: Vec<String>,
+    #[serde(default)]
+    pub parameters: Option<ParameterSpec>,
+}
+
+/// Regular expressions over what is written at a function or parameter; those that are given must all hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct ParameterSpec {
+    #[serde(default)]
+    pub decorated: Option<String>,
+    #[serde(default)]
+    pub annotated: Option<String>,
+    #[serde(default)]
+    pub typed: Option<String>,
+    #[serde(default)]
+    pub except_typed: Option<String>,
+    /// With `NAME` for the parameter's name: a decorator that says the parameter is harmless.
+    #[serde(default)]
+    pub except_decorated: Option<String>,
+    /// Only the parameters at these places, from 0; all when there are none.
+    #[serde(default)]
+    pub at: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct CleanerSpec {
+    pub call: Vec<String>,
+    #[serde(rename = "for")]
+    pub uses: Names,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct PassSpec {
+    pub call: Vec<String>,
+    #[serde(default)]
+    pub from: Option<Arguments>,
+    #[serde(default)]
+    pub format: Option<Argument>,
+    #[serde(default)]
+    pub joins: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct GuardSpec {
+    pub call: Vec<String>,
+    #[serde(default)]
+    pub argument: Option<Arguments>,
+    #[serde(default)]
+    pub fixed: Option<Argument>,
+    #[serde(rename = "for")]
+    pub uses: Names,
+    #[serde(default = "yes")]
+    pub when: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct TrustedSpec {
+    pub name: String,
+    #[serde(rename = "for")]
+    pub uses: Names,
+}
+
+/// `flow` in a rule document.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct RuleFlow {
+    #[serde(rename = "use")]
+    pub use_of: String,
+    pub from: BTreeMap<String, Level>,
+    #[serde(default)]
+    pub text: Option<String>,
+    #[serde(default)]
+    pub unless_prefix: Option<String>,
+    pub sinks: Vec<SinkSpec>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::detect) enum Level {
+    /// Whatever comes from there.
+    Any,
+    /// Only when it became a part of a longer text.
+    Built,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct SinkSpec {
+    #[serde(default)]
+    pub call: Vec<String>,
+    #[serde(default)]
+    pub new: Vec<String>,
+    #[serde(default)]
+    pub assign: Vec<String>,
+    /// A regular expression over the decorators of the function whose returned value is meant.
+    #[serde(default)]
+    pub returned_by: Option<String>,
+    #[serde(default)]
+    pub argument: Option<Arguments>,
+    #[serde(default, rename = "where")]
+    pub whether: BTreeMap<String, String>,
+    /// Only text whose constant parts have the form that the rule's `text` describes.
+    #[serde(default)]
+    pub formed: bool,
+}
+
+/// `all`, or some by name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(in crate::detect) enum Names {
+    Some(Vec<String>),
+    All(AllName),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::detect) enum AllName {
+    All,
+}
+
+/// One argument of a call: its number from 0, its name, `receiver` for what a method is called on, `all`, or `0.2` for a
+/// part of one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "ArgumentText")]
+pub(in crate::detect) enum Argument {
+    Number(usize),
+    Named(String),
+    Receiver,
+    All,
+    /// From this number on.
+    From(usize),
+    Part(usize, String),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum ArgumentText {
+    Number(usize),
+    Text(String),
+}
+
+impl From<ArgumentText> for Argument {
+    fn from(text: ArgumentText) -> Self {
+        match text {
+            ArgumentText::Number(number) => Self::Number(number),
+            ArgumentText::Text(text) => Self::read(&text),
+        }
+    }
+}
+
+impl Argument {
+    pub fn read(text: &str) -> Self {
+        if let Some(number) = text.strip_suffix('+').and_then(|number| number.parse().ok()) {
+            return Self::From(number);
+        }
+        if let Some((number, part)) = text.split_once('.')
+            && let Ok(number) = number.parse()
+        {
+            return Self::Part(number, part.to_owned());
+        }
+        match text {
+            "receiver" => Self::Receiver,
+            "all" => Self::All,
+            _ => text.parse().map_or_else(|_| Self::Named(text.to_owned()), Self::Number),
+        }
+    }
+}
+
+/// One argument, or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(in crate::detect) enum Arguments {
+    Several(Vec<Argument>),
+    One(Argument),
+}
+
+impl From<Arguments> for Vec<Argument> {
+    fn from(arguments: Arguments) -> Self {
+        match arguments {
+            Arguments::Several(several) => several,
+            Arguments::One(one) => vec![one],
+        }
+    }
+}

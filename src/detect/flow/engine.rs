@@ -1,0 +1,498 @@
+//! One walk over the functions of a file: what reaches the places where it must not go.
+//!
+//! Forward abstract interpretation of structured code: a state at each point, joined where ways meet, loops taken twice,
+//! functions of the file summed up once. Source of the method: Cousot and Cousot, Abstract interpretation, POPL 1977;
+//! functions summed up in the functional approach of Sharir and Pnueli, Two approaches to interprocedural data flow
+//! analysis, 1981.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use regex::Regex;
+
+use super::document::Level;
+use super::ir::{Expr, Function, Kind, Parameter, Stmt};
+use super::lower::{Lower, Outline};
+use super::spec::{FlowRules, KindId, Mask, PARAMETER, ParameterSource, UNKNOWN};
+use super::state::State;
+use super::summary::{ParameterSink, Summary};
+use super::value::{Atom, Trail, Value};
+use crate::model::Span;
+
+/// Calls of functions of the file inside of each other that are followed.
+const MAX_CALLS: usize = 4;
+/// Levels of expressions and statements that are followed, all calls together.
+pub(super) const MAX_LEVELS: usize = 220;
+
+/// How a use of a value was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Judgement {
+    /// Built from constants and cleaned values alone.
+    Harmless,
+    Unknown,
+    Untrusted,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Verdict {
+    pub judgement: Judgement,
+    /// The source's kind and the places from the source to the sink, when it is untrusted.
+    pub flow: Option<(KindId, Vec<Span>)>,
+    owner: Option<(usize, usize)>,
+}
+
+#[derive(Default)]
+struct Seen {
+    untrusted: bool,
+    owners: Vec<(usize, usize)>,
+}
+
+enum Slot {
+    Open,
+    Running,
+    Done(Rc<Summary>),
+}
+
+/// The function that is walked through.
+#[derive(Default)]
+pub(super) struct Frame {
+    id: usize,
+    pub own: Option<Rc<str>>,
+    pub class: Option<Rc<str>>,
+    marks: Vec<Rc<str>>,
+    pub returns: Option<Value>,
+    sinks: Vec<ParameterSink>,
+    pub breaks: Vec<State>,
+    pub loops: usize,
+    pub parameters: Vec<Rc<str>>,
+}
+
+pub(super) struct Engine<'a, 't> {
+    pub rules: &'a FlowRules,
+    /// Rules that look at this file.
+    on: &'a [bool],
+    pub lower: &'a Lower<'t>,
+    pub outline: &'a Outline<'t>,
+    steps: u64,
+    pub level: usize,
+    pub cut: bool,
+    slots: Vec<Slot>,
+    next_id: usize,
+    private: BTreeSet<usize>,
+    escaped: BTreeSet<Rc<str>>,
+    pub by_name: BTreeMap<Rc<str>, Vec<usize>>,
+    seen: BTreeMap<(usize, usize), Seen>,
+    pub frames: Vec<Frame>,
+    pub globals: State,
+    pub fields: BTreeMap<(Rc<str>, Rc<str>), Value>,
+    pub verdicts: BTreeMap<(usize, Span), Verdict>,
+    /// What a function that is handed to a method gets as its first argument.
+    pub handed: Option<Value>,
+}
+
+impl<'a, 't> Engine<'a, 't> {
+    pub fn new(
+        rules: &'a FlowRules,
+        on: &'a [bool],
+        lower: &'a Lower<'t>,
+        outline: &'a Outline<'t>,
+        steps: u64,
+    ) -> Self {
+        let mut by_name: BTreeMap<Rc<str>, Vec<usize>> = BTreeMap::new();
+        for (index, definition) in outline.definitions.iter().enumerate() {
+            by_name.entry(Rc::clone(&definition.name)).or_default().push(index);
+        }
+        Self {
+            rules,
+            on,
+            lower,
+            outline,
+            steps,
+            level: 0,
+            cut: false,
+            slots: outline.definitions.iter().map(|_| Slot::Open).collect(),
+            next_id: outline.definitions.len(),
+            private: BTreeSet::new(),
+            escaped: BTreeSet::new(),
+            by_name,
+            seen: BTreeMap::new(),
+            frames: vec![Frame { id: usize::MAX, ..Frame::default() }],
+            globals: State::default(),
+            fields: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            handed: None,
+        }
+    }
+
+    /// Takes steps; false when there are none left.
+    pub fn spend(&mut self, steps: usize) -> bool {
+        self.steps = self.steps.saturating_sub(steps as u64);
+        self.cut |= self.steps == 0;
+        self.steps > 0
+    }
+
+    pub fn exhausted(&self) -> bool {
+        self.steps == 0
+    }
+
+    /// The statements outside of functions.
+    pub fn module(&mut self) {
+        let outline = self.outline;
+        let mut state = State::default();
+        for node in &outline.statements {
+            let mut statements = Vec::new();
+            self.lower.stmt(*node, &mut statements);
+            self.run(&statements, &mut state);
+            state.live = true;
+            // Functions that are called from here see what stands above.
+            self.globals.variables.clone_from(&state.variables);
+            if self.exhausted() {
+                return;
+            }
+        }
+    }
+
+    /// The fields that classes declare with a value or a type.
+    pub fn declared_fields(&mut self) {
+        let outline = self.outline;
+        for field in &outline.fields {
+            let mut value = match field.value {
+                Some(node) => {
+                    let expr = self.lower.expr(node);
+                    self.eval(&expr, &mut State::default())
+                }
+                None => Value::default(),
+            };
+            if let Some(declared) = &field.declared {
+                value.path = Some(Rc::clone(declared));
+                if field.value.is_none() && !self.rules.is_plain_type(declared) {
+                    let span = Span::new(0, 0);
+                    value.atoms = Value::unknown(span).atoms;
+                }
+            }
+            self.fields.insert((Rc::clone(&field.class), Rc::clone(&field.name)), value);
+        }
+    }
+
+    /// What the function of a number does; `None` while it is being found out, or when calls are nested too deep.
+    pub fn summary(&mut self, index: usize) -> Option<Rc<Summary>> {
+        match self.slots.get(index)? {
+            Slot::Done(summary) => return Some(Rc::clone(summary)),
+            Slot::Running => return None,
+            Slot::Open if self.frames.len() > MAX_CALLS || self.exhausted() => return None,
+            Slot::Open => {}
+        }
+        let outline = self.outline;
+        let definition = outline.definitions.get(index)?;
+        *self.slots.get_mut(index)? = Slot::Running;
+        let function = self.lower.function(definition);
+        if function.private {
+            self.private.insert(index);
+        }
+        let summary = Rc::new(self.walk(&function, index, State::default()).0);
+        *self.slots.get_mut(index)? = Slot::Done(Rc::clone(&summary));
+        Some(summary)
+    }
+
+    /// A function that stands in another one, with what it sees of its surroundings.
+    pub fn closure(&mut self, function: &Function, state: &mut State) -> Rc<Summary> {
+        let id = self.next_id;
+        self.next_id += 1;
+        if self.frames.len() > MAX_CALLS + 4 || !self.spend(state.variables.len()) {
+            let parameters = function.parameters.iter().map(|one| Rc::clone(&one.name)).collect();
+            return Rc::new(Summary { id, parameters, returns: Value::unknown(function.span), sinks: Vec::new() });
+        }
+        let (summary, inner) = self.walk(function, id, state.clone());
+        for (name, value) in &mut state.variables {
+            let own = function.parameters.iter().any(|one| one.name == *name);
+            if let Some(after) = inner.variables.get(name).filter(|_| !own) {
+                value.join(after);
+            }
+        }
+        Rc::new(summary)
+    }
+
+    fn walk(&mut self, function: &Function, id: usize, mut state: State) -> (Summary, State) {
+        let handed = self.handed.take();
+        let outer = self.frames.last();
+        let own = function.own.clone().or_else(|| outer.and_then(|frame| frame.own.clone()));
+        let class = function.class.clone().or_else(|| outer.and_then(|frame| frame.class.clone()));
+        let mut parameters = outer.map(|frame| frame.parameters.clone()).unwrap_or_default();
+        parameters.extend(function.parameters.iter().map(|one| Rc::clone(&one.name)));
+        let marks = function.marks.clone();
+        self.frames.push(Frame { id, own, class, marks, parameters, ..Frame::default() });
+        for (number, parameter) in function.parameters.iter().enumerate() {
+            let value = match &handed {
+                Some(value) if number == 0 => value.clone(),
+                _ => self.parameter(function, id, number, parameter),
+            };
+            self.bind(&parameter.target, value, &mut state);
+        }
+        self.run(&function.body, &mut state);
+        let frame = self.frames.pop().unwrap_or_default();
+        let parameters = function.parameters.iter().map(|one| Rc::clone(&one.name)).collect();
+        let returns = frame.returns.unwrap_or_default();
+        (Summary { id, parameters, returns, sinks: frame.sinks }, state)
+    }
+
+    fn parameter(&self, function: &Function, id: usize, number: usize, parameter: &Parameter) -> Value {
+        let declared = parameter.declared.as_deref();
+        let span = parameter.target.span;
+        let path = Some(declared.map_or_else(|| Rc::clone(&parameter.name), Rc::from));
+        match self.outside(function, number, parameter) {
+            Some(Some(kind)) => return Value { path, ..Value::from_source(kind, span) },
+            Some(None) => return Value { path, ..Value::default() },
+            None => {}
+        }
+        if declared.is_some_and(|declared| self.rules.is_plain_type(declared)) {
+            return Value { path, ..Value::default() };
+        }
+        let owner = Some((id, number));
+        let atom = Atom { source: PARAMETER, owner, clean: 0, built: false, trail: Trail::at(span) };
+        Value { path, atoms: vec![atom], ..Value::default() }
+    }
+
+    /// The kind of source that fills a parameter from outside, or that something from outside fills it that is no text.
+    fn outside(&self, function: &Function, number: usize, parameter: &Parameter) -> Option<Option<KindId>> {
+        let declared = parameter.declared.as_deref().unwrap_or_default();
+        let named = |source: &ParameterSource| {
+            let is_this = |mark: &Rc<str>, except: &Regex| {
+                except.captures_iter(mark).any(|found| found.get(1).is_some_and(|n| n.as_str() == &*parameter.name))
+            };
+            let except = source.except_decorated.as_ref();
+            except.is_some_and(|except| function.marks.iter().any(|mark| is_this(mark, except)))
+        };
+        let source = self.rules.parameters.iter().find(|source| {
+            let decorated = source.decorated.as_ref().is_none_or(|d| function.marks.iter().any(|m| d.is_match(m)));
+            let annotated = source.annotated.as_ref().is_none_or(|a| parameter.marks.iter().any(|m| a.is_match(m)));
+            let typed = source.typed.as_ref().is_none_or(|typed| typed.is_match(declared));
+            let except = source.except_typed.as_ref().is_some_and(|except| except.is_match(declared));
+            let at = source.at.is_empty() || source.at.contains(&number);
+            decorated && annotated && typed && !except && at
+        })?;
+        let plain = !declared.is_empty() && self.rules.is_plain_type(declared) || named(source);
+        Some((!plain).then_some(source.kind))
+    }
+
+    pub fn run(&mut self, statements: &[Stmt], state: &mut State) {
+        for statement in statements {
+            if !state.live || !self.spend(1) {
+                return;
+            }
+            self.exec(statement, state);
+        }
+    }
+
+    /// Notes that a value is used where some rule forbids untrusted ones.
+    pub fn judge(&mut self, rule: usize, place: Span, value: &Value, formed: bool) {
+        let Some(spec) = self.rules.rules.get(rule).filter(|_| self.on.get(rule).copied().unwrap_or(false)) else {
+            return;
+        };
+        let prefixed = spec.unless_prefix.as_ref().zip(value.prefix.as_deref());
+        if prefixed.is_some_and(|(harmless, prefix)| harmless.is_match(prefix)) {
+            return self.note(rule, place, Judgement::Harmless, None);
+        }
+        let open: Vec<Atom> = value.all_atoms().into_iter().filter(|atom| atom.clean & spec.use_of == 0).collect();
+        if open.is_empty() {
+            return self.note(rule, place, Judgement::Harmless, None);
+        }
+        let shaped = !formed || spec.form.is_none() || value.shapes & spec.shape != 0;
+        self.pass_on((rule, place, formed), value.shapes, &open);
+        let counts = |atom: &&Atom| match spec.from.get(&atom.source) {
+            Some(Level::Any) => shaped,
+            Some(Level::Built) => shaped && atom.built,
+            None => false,
+        };
+        match open.iter().filter(counts).max_by_key(|atom| (atom.source != PARAMETER, atom.owner.is_none())) {
+            Some(atom) => self.note(rule, place, Judgement::Untrusted, Some(atom)),
+            None => self.note(rule, place, Judgement::Unknown, None),
+        }
+    }
+
+    /// What reaches a sink from a parameter is a matter of the callers.
+    fn pass_on(&mut self, sink: (usize, Span, bool), shapes: Mask, open: &[Atom]) {
+        let (rule, place, formed) = sink;
+        for atom in open {
+            let Some((id, parameter)) = atom.owner else { continue };
+            let Some(frame) = self.frames.iter_mut().find(|frame| frame.id == id) else { continue };
+            let same = |one: &ParameterSink| one.rule == rule && one.place == place && one.parameter == parameter;
+            if frame.sinks.len() >= 64 || frame.sinks.iter().any(same) {
+                continue;
+            }
+            let (clean, built, trail) = (atom.clean, atom.built, atom.trail.clone());
+            frame.sinks.push(ParameterSink { rule, place, formed, parameter, clean, built, shapes, trail });
+        }
+    }
+
+    fn note(&mut self, rule: usize, place: Span, judgement: Judgement, atom: Option<&Atom>) {
+        let flow = atom.map(|atom| (atom.source, atom.trail.then(place).spans()));
+        let owner = atom.and_then(|atom| atom.owner);
+        let rank = |judgement: Judgement, flow: &Option<(KindId, Vec<Span>)>| {
+            (judgement, flow.as_ref().is_some_and(|(kind, _)| *kind != PARAMETER))
+        };
+        let verdict = Verdict { judgement, flow, owner };
+        let known = self.verdicts.get(&(rule, place));
+        if known.is_none_or(|known| rank(known.judgement, &known.flow) < rank(verdict.judgement, &verdict.flow)) {
+            self.verdicts.insert((rule, place), verdict);
+        }
+    }
+
+    /// Looks at the callers of private functions whose parameters reach a sink.
+    pub fn callers(&mut self) {
+        let outline = self.outline;
+        for _ in 0..2 {
+            let private = |verdict: &Verdict| {
+                let owner = verdict.owner.filter(|owner| self.private.contains(&owner.0))?;
+                outline.definitions.get(owner.0).map(|definition| Rc::clone(&definition.name))
+            };
+            let names: BTreeSet<Rc<str>> = self.verdicts.values().filter_map(private).collect();
+            let calls = |span: Span| {
+                let text = self.lower.source.get(span.range()).unwrap_or_default();
+                names.iter().any(|name| text.contains(&**name))
+            };
+            let open = outline.definitions.iter().enumerate().filter(|(number, definition)| {
+                matches!(self.slots.get(*number), Some(Slot::Open)) && calls(definition.span)
+            });
+            for number in open.map(|(number, _)| number).collect::<Vec<_>>() {
+                self.summary(number);
+            }
+        }
+    }
+
+    /// Judges again which parameters of private functions get untrusted values at all.
+    pub fn settle(&mut self) {
+        let harmless: Vec<(usize, Span)> = self
+            .verdicts
+            .iter()
+            .filter(|(_, verdict)| {
+                let parameter = verdict.flow.as_ref().is_some_and(|(kind, _)| *kind == PARAMETER);
+                parameter && verdict.owner.is_some_and(|owner| self.is_fed_harmlessly(owner, 0))
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in harmless {
+            if let Some(verdict) = self.verdicts.get_mut(&key) {
+                *verdict = Verdict { judgement: Judgement::Harmless, flow: None, owner: None };
+            }
+        }
+    }
+
+    fn is_fed_harmlessly(&self, owner: (usize, usize), depth: usize) -> bool {
+        let definition = self.outline.definitions.get(owner.0);
+        let hidden = self.private.contains(&owner.0) && definition.is_some_and(|one| !self.escaped.contains(&one.name));
+        hidden
+            && depth < 4
+            && self.seen.get(&owner).is_some_and(|seen| {
+                !seen.untrusted && seen.owners.iter().all(|next| self.is_fed_harmlessly(*next, depth + 1))
+            })
+    }
+
+    /// A function is used as a value: anybody may call it.
+    pub fn escapes(&mut self, name: &Rc<str>) {
+        if self.by_name.contains_key(name) {
+            self.escaped.insert(Rc::clone(name));
+        }
+    }
+
+    /// A call of a function of the file: what its sinks get, and what it gives back.
+    pub fn apply(&mut self, summary: &Summary, arguments: &[Value], span: Span) -> Value {
+        for number in 0..summary.parameters.len() {
+            let atoms = arguments.get(number).map(Value::all_atoms).unwrap_or_default();
+            let seen = self.seen.entry((summary.id, number)).or_default();
+            for atom in atoms.iter().filter(|atom| atom.clean != Mask::MAX) {
+                match atom.owner {
+                    Some(owner) if atom.source == PARAMETER => seen.owners.push(owner),
+                    _ => seen.untrusted = true,
+                }
+            }
+        }
+        for sink in &summary.sinks {
+            let Some(argument) = arguments.get(sink.parameter) else { continue };
+            let atoms = argument.all_atoms().into_iter().filter(|atom| atom.source != UNKNOWN);
+            let atoms: Vec<Atom> = atoms
+                .map(|atom| Atom {
+                    clean: atom.clean | sink.clean,
+                    built: atom.built || sink.built,
+                    trail: atom.trail.then(span).followed_by(&sink.trail),
+                    ..atom
+                })
+                .collect();
+            if atoms.is_empty() {
+                continue;
+            }
+            let prefix = argument.prefix.clone().filter(|_| !sink.built);
+            let value = Value { atoms, prefix, shapes: argument.shapes | sink.shapes, ..Value::default() };
+            self.judge(sink.rule, sink.place, &value, sink.formed);
+        }
+        substitute(&summary.returns, summary.id, arguments, span)
+    }
+
+    /// What a function gives back to a caller may be what a rule forbids.
+    pub fn returned(&mut self, value: &Value, span: Span) {
+        let marks = self.frames.last().map(|frame| frame.marks.clone()).unwrap_or_default();
+        let rules = self.rules;
+        for (decorated, sink) in &rules.returns {
+            if marks.iter().any(|mark| decorated.is_match(mark)) {
+                self.judge(sink.rule, span, value, sink.formed);
+            }
+        }
+    }
+
+    pub fn bind_loop_target(&mut self, target: &Expr, source: &Value, state: &mut State) {
+        let element = match &source.parts {
+            Some(parts) if !parts.known.is_empty() => {
+                let mut joined: Option<Value> = None;
+                for part in parts.known.values() {
+                    match &mut joined {
+                        Some(joined) => {
+                            joined.join(part);
+                        }
+                        None => joined = Some(part.clone()),
+                    }
+                }
+                let mut element = joined.unwrap_or_default();
+                element.add_atoms(&source.atoms);
+                element
+            }
+            _ => source.any_part(),
+        };
+        match &target.kind {
+            // The elements of pairs: keys and values alike.
+            Kind::Collection(targets) if element.parts.is_none() => {
+                for (_, target) in targets {
+                    self.bind(target, element.any_part(), state);
+                }
+            }
+            _ => self.bind(target, element.through(target.span), state),
+        }
+    }
+}
+
+/// The value that a function gives back, with what it was called with in place of its parameters.
+fn substitute(returns: &Value, id: usize, arguments: &[Value], span: Span) -> Value {
+    let mut value = returns.clone();
+    let mut atoms = Vec::new();
+    for atom in &returns.atoms {
+        match atom.owner {
+            Some((owner, parameter)) if owner == id => {
+                let Some(argument) = arguments.get(parameter) else { continue };
+                atoms.extend(argument.all_atoms().into_iter().map(|one| Atom {
+                    clean: one.clean | atom.clean,
+                    built: one.built || atom.built,
+                    trail: one.trail.then(span).followed_by(&atom.trail),
+                    ..one
+                }));
+                value.shapes |= argument.shapes;
+            }
+            _ => atoms.push(atom.clone()),
+        }
+    }
+    value.atoms.clear();
+    value.add_atoms(&atoms);
+    if let Some(parts) = &mut value.parts {
+        for part in Rc::make_mut(parts).known.values_mut() {
+            *part = substitute(part, id, arguments, span);
+        }
+    }
+    value
+}

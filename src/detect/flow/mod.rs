@@ -1,0 +1,141 @@
+//! Data flow within a file: which untrusted values reach places where they must not go, and by which way.
+//!
+//! What is untrusted, where it must not go and what makes it harmless is told by rule files; `docs/RULES.md` describes them.
+
+mod call;
+mod document;
+mod engine;
+mod eval;
+mod exec;
+mod guard;
+mod ir;
+mod lower;
+mod pattern;
+mod spec;
+mod state;
+mod summary;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+pub(super) use document::{FlowDocument, RuleFlow};
+pub(super) use spec::{FlowRules, Named};
+
+use engine::{Engine, Judgement};
+use lower::{Definition, Lower, Outline};
+use spec::PARAMETER;
+
+use super::language::{self, Tree};
+use crate::model::{Language, Span};
+
+/// What is left of a use of a value after the walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Built from constants and cleaned values alone: a rule that matches the text here is wrong.
+    Harmless,
+    /// From the source to the sink.
+    Untrusted { kind: String, spans: Vec<Span> },
+}
+
+/// A place where a rule's sink gets a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Use {
+    /// Number of the rule among those that follow data.
+    pub rule: usize,
+    pub span: Span,
+    pub flow: Flow,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub uses: Vec<Use>,
+    /// Set when not everything was followed.
+    pub cut: bool,
+}
+
+impl FlowRules {
+    /// The rules, in the order of `on` and `Use::rule`.
+    pub fn infos(&self) -> impl Iterator<Item = &std::sync::Arc<crate::model::RuleInfo>> {
+        self.rules.iter().map(|rule| &rule.info)
+    }
+}
+
+/// Nodes that are read of one file.
+const MAX_NODES: u64 = 400_000;
+
+/// Follows the data of one file. `on` tells which rules look at it; `steps` bounds the work.
+pub(super) fn follow(tree: &Tree, language: Language, rules: &FlowRules, on: &[bool], steps: u64) -> Outcome {
+    let source = language::source(tree);
+    let Some(names) = rules.names.as_ref().filter(|_| on.contains(&true)) else { return Outcome::default() };
+    let places: Vec<usize> = names.find_iter(source).map(|found| found.start()).collect();
+    if places.is_empty() && rules.returns.is_empty() {
+        return Outcome::default();
+    }
+    let root = language::document(tree).raw().root_node();
+    let outline = Outline::of(root, source, language);
+    let lower = Lower::new(source, language, MAX_NODES);
+    let mut engine = Engine::new(rules, on, &lower, &outline, steps);
+    engine.declared_fields();
+    engine.module();
+    for index in order(&outline.definitions, source, &places, rules) {
+        engine.summary(index);
+    }
+    engine.callers();
+    engine.settle();
+    let cut = engine.cut || lower.is_cut();
+    Outcome { uses: uses(&engine, rules), cut }
+}
+
+/// The functions that are looked at for their own sake: those that name a sink, after those that fill the fields of their
+/// classes.
+fn order(definitions: &[Definition<'_>], source: &str, places: &[usize], rules: &FlowRules) -> Vec<usize> {
+    let returns = |definition: &Definition<'_>| {
+        let text = source.get(definition.span.range()).unwrap_or_default();
+        let head = text.lines().take_while(|line| line.trim_start().starts_with('@')).collect::<Vec<_>>();
+        rules.returns.iter().any(|(decorated, _)| head.iter().any(|line| decorated.is_match(line.trim())))
+    };
+    let hit = |definition: &Definition<'_>| {
+        let from = places.partition_point(|place| *place < definition.span.start);
+        places.get(from).is_some_and(|place| *place < definition.span.end) || returns(definition)
+    };
+    let numbers: Vec<usize> =
+        definitions.iter().enumerate().filter(|(_, definition)| hit(definition)).map(|(number, _)| number).collect();
+    let classes: BTreeSet<&Rc<str>> =
+        numbers.iter().filter_map(|number| definitions.get(*number)?.class.as_ref()).collect();
+    let fills = |definition: &Definition<'_>| {
+        let text = || source.get(definition.span.range()).unwrap_or_default();
+        let sets = |text: &str| text.contains("self.") || text.contains("this.");
+        definition.class.as_ref().is_some_and(|class| classes.contains(class))
+            && (definition.constructor || sets(text()) && text().contains(" = "))
+    };
+    let (mut first, mut then): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+    for (number, definition) in definitions.iter().enumerate() {
+        if fills(definition) {
+            if definition.constructor { first.insert(0, number) } else { first.push(number) }
+        } else if hit(definition) {
+            then.push(number);
+        }
+    }
+    first.extend(then);
+    first
+}
+
+fn uses(engine: &Engine<'_, '_>, rules: &FlowRules) -> Vec<Use> {
+    let mut uses = Vec::new();
+    for ((rule, span), verdict) in &engine.verdicts {
+        let flow = match (&verdict.judgement, &verdict.flow) {
+            (Judgement::Harmless, _) if !engine.cut => Flow::Harmless,
+            (Judgement::Untrusted, Some((kind, spans))) => {
+                let name = if *kind == PARAMETER { "parameter" } else { rules.kind_name(*kind) };
+                Flow::Untrusted { kind: name.to_owned(), spans: spans.clone() }
+            }
+            _ => continue,
+        };
+        uses.push(Use { rule: *rule, span: *span, flow });
+    }
+    uses
+}
