@@ -62,6 +62,8 @@ async fn run() {
         memory: Arc::new(store.memory()),
         embedder: Arc::new(StructuralEmbedder),
         model: None,
+        fallback_model: None,
+        large_model: None,
         notifier: Arc::new(FileNotifier::new(folder.path().to_path_buf(), Arc::new(|_| {}))),
         external: None,
         clock: Arc::new(SystemClock),

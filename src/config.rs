@@ -1,5 +1,6 @@
 //! Configuration: defaults < `codehealer.toml` < environment < flags. The only place that reads the environment.
 
+pub mod model;
 pub mod origin;
 pub mod services;
 
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use self::model::{ModelFile, Models};
 use self::services::{AwsFile, GitHubFile, OpenSearchFile, SageMakerFile, Services, SlackFile};
 use crate::healer::Policy;
 use crate::model::{Confidence, Thresholds};
@@ -101,23 +103,6 @@ pub struct SlackExportFile {
     /// Address of the workspace, for permalinks: `https://acme.slack.com`.
     #[serde(default)]
     pub workspace: Option<String>,
-}
-
-/// A model behind an OpenAI-compatible address.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ModelFile {
-    /// Base address, for example `http://127.0.0.1:8000/v1`.
-    pub url: String,
-    /// The model's name as the server knows it. Default: `default`.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Where the key is: `env:NAME` or `file:/path`. Default: no key.
-    #[serde(default)]
-    pub key: Option<String>,
-    /// One answer may take this long, seconds, at most 60. Default: 60.
-    #[serde(default)]
-    pub timeout_seconds: Option<u64>,
 }
 
 /// The operator's scanner, for findings that the built-in rules cannot re-check.
@@ -250,7 +235,8 @@ pub struct Config {
     /// Larger files are skipped, bytes.
     pub file_bytes: Option<usize>,
     pub slack_export: Option<SlackExport>,
-    pub model: Option<Model>,
+    /// The model behind a plain address, where one is configured, and further ones.
+    pub models: Models,
     pub verify: Option<Verify>,
     pub services: Services,
     pub serve: Serve,
@@ -267,15 +253,6 @@ pub struct SlackExport {
     pub channels: Vec<String>,
     pub confirm: Vec<String>,
     pub workspace: Option<String>,
-}
-
-/// A model, its defaults filled in.
-#[derive(Debug, Clone)]
-pub struct Model {
-    pub url: String,
-    pub name: String,
-    pub key: Option<SecretSource>,
-    pub timeout: Duration,
 }
 
 /// The verifier, its defaults filled in.
@@ -381,7 +358,9 @@ fn resolve(
     let is_function = services.aws.table.is_some() || services.aws.queue.is_some();
     let nowhere = || is_function.then(|| std::env::temp_dir().join("codehealer"));
     let state = state.or_else(|| default_state(environment)).or_else(nowhere).ok_or(ConfigError::NoHome)?;
-    let mut policy = Policy { caps: services.caps(&limits), ..policy };
+    let asked = file.model.clone().unwrap_or_default();
+    let mut policy = Policy { caps: services.caps(&limits), model: asked.policy()?, ..policy };
+    policy.model_timeout = asked.timeout();
     if let Some(github) = &services.github {
         policy.labels.clone_from(&github.labels);
         policy.reviewers.clone_from(&github.reviewers);
@@ -427,7 +406,7 @@ fn resolve(
         policy,
         file_bytes: file.limits.file_bytes,
         slack_export,
-        model: model(model_url, model_name, file.model)?,
+        models: asked.models(model_url, model_name)?,
         verify,
         services,
         serve: serve(file.serve, flags.listen)?,
@@ -489,24 +468,6 @@ fn policy(file: &File) -> Result<Policy, ConfigError> {
         reason: error.to_string(),
     })?;
     Ok(policy)
-}
-
-fn model(url: Option<String>, name: Option<String>, file: Option<ModelFile>) -> Result<Option<Model>, ConfigError> {
-    let (file_url, file_name, key, seconds) = match file {
-        Some(file) => (Some(file.url), file.name, file.key, file.timeout_seconds),
-        None => (None, None, None, None),
-    };
-    let Some(url) = url.or(file_url) else { return Ok(None) };
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        let reason = "it must begin with http:// or https://".to_owned();
-        return Err(ConfigError::Value { key: "model.url", value: url, reason });
-    }
-    Ok(Some(Model {
-        url,
-        name: name.or(file_name).unwrap_or_else(|| "default".to_owned()),
-        key: key.map(|key| SecretSource::parse("model.key", &key)).transpose()?,
-        timeout: Duration::from_secs(seconds.unwrap_or(60).clamp(1, 60)),
-    }))
 }
 
 fn serve(file: ServeFile, listen: Option<SocketAddr>) -> Result<Serve, ConfigError> {

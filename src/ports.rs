@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::state::{Item, Key, Page, Query, Transaction};
 
-pub use crate::model::{Completion, Notice, NoticeKind, Prompt};
+pub use crate::model::{Completion, Notice, NoticeKind, Prompt, Sampling};
 
 pub type PortResult<T> = Result<T, PortError>;
 
@@ -350,6 +350,15 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// `Unavailable` when there is no whole answer within 60 s.
     async fn complete(&self, prompt: &Prompt) -> PortResult<Completion>;
+
+    /// Draws answers in one call: at least one, and as many as wanted where the server gives several at once.
+    ///
+    /// # Errors
+    /// As [`Model::complete`].
+    async fn draw(&self, prompt: &Prompt, sampling: &Sampling) -> PortResult<Vec<Completion>> {
+        let _ = sampling;
+        Ok(vec![self.complete(prompt).await?])
+    }
 }
 
 #[async_trait]

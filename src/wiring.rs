@@ -184,6 +184,8 @@ fn ports(
         memory: backends.memory()?,
         embedder: backends.embedder(),
         model: backends.model()?,
+        fallback_model: backends.fallback_model()?,
+        large_model: backends.large_model()?,
         notifier: backends.notifier(show)?,
         external,
         clock: backends.clock(),
@@ -197,11 +199,7 @@ fn local_forge(config: &Config, clones: &[Clone]) -> Arc<LocalForge> {
 }
 
 fn policy(config: &Config) -> Policy {
-    let mut policy = config.policy.clone();
-    if let Some(model) = &config.model {
-        policy.model_timeout = model.timeout;
-    }
-    policy
+    config.policy.clone()
 }
 
 /// No two workers have the same name, in whatever process or on whatever machine.

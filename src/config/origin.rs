@@ -84,7 +84,7 @@ impl Settings {
             self.add("slack_export.confirm", &export.confirm, said(|f| !f.confirm.is_empty()));
             self.add("slack_export.workspace", &export.workspace, said(|f| f.workspace.is_some()));
         }
-        if let Some(model) = &config.model {
+        if let Some(model) = &config.models.first {
             let flag = flags.model_url.as_ref().map(|_| "--model-url");
             let variable = environment.model_url.as_ref().map(|_| "CODEHEALER_MODEL_URL");
             let given = file.model.as_ref();
@@ -98,6 +98,7 @@ impl Settings {
             let timed = given.is_some_and(|f| f.timeout_seconds.is_some());
             self.add("model.timeout_seconds", model.timeout.as_secs(), origin(None, None, timed));
         }
+        self.asking(config, file);
         if let Some(verify) = &config.verify {
             let flag = flags.verify_command.as_ref().map(|_| "--verify-command");
             let variable = environment.verify_command.as_ref().map(|_| "CODEHEALER_VERIFY_COMMAND");

@@ -121,9 +121,13 @@ pub struct SageMakerFile {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelProfile {
-    /// `messages`, as NIM, vLLM and newer LMI containers.
+    /// OpenAI's `messages`, as most servers and newer LMI containers.
     #[default]
     Chat,
+    /// The same as vLLM serves it.
+    Vllm,
+    /// The same as NVIDIA NIM serves it.
+    Nim,
     /// `inputs` and `parameters`, as LMI (DJL) containers.
     Lmi,
     /// `/generate`, as TGI containers.
@@ -328,8 +332,9 @@ impl OpenSearchFile {
 impl Services {
     /// Refuses what contradicts itself between two sections.
     pub(super) fn agree(&self, config: &super::File) -> Result<(), ConfigError> {
-        if let (Some(endpoint), Some(_)) = (&self.sagemaker.model_endpoint, &config.model) {
-            let reason = "there is a [model] too; take one of them out";
+        let url = config.model.as_ref().and_then(|model| model.url.as_ref());
+        if let (Some(endpoint), Some(_)) = (&self.sagemaker.model_endpoint, url) {
+            let reason = "there is a model.url too; take one of them out";
             return Err(refused("sagemaker.model_endpoint", endpoint, reason));
         }
         let cloned = config.repository.iter().find(|repository| repository.path.is_some());

@@ -20,13 +20,13 @@ fn defaults_then_file_then_environment_then_flags() {
     let environment = Environment { state: Some("/env".into()), model_url: Some("http://env".into()), ..home() };
     let config = load(text, &environment, Flags::default()).unwrap();
     assert_eq!(config.state, PathBuf::from("/env"));
-    let model = config.model.unwrap();
+    let model = config.models.first.unwrap();
     assert_eq!((model.url.as_str(), model.name.as_str()), ("http://env", "llama"));
     let flags = Flags { state: Some("/flag".into()), ..Flags::default() };
     assert_eq!(load(text, &environment, flags).unwrap().state, PathBuf::from("/flag"));
     let bare = load("", &home(), Flags::default()).unwrap();
     assert_eq!(bare.state, PathBuf::from("/home/ann/.local/state/codehealer"));
-    assert!(bare.model.is_none() && bare.verify.is_none());
+    assert!(bare.models.first.is_none() && bare.verify.is_none());
 }
 
 #[test]

@@ -240,6 +240,7 @@ pub(super) fn summarise(head: &mut RunHead, kind: &EventKind) {
         EventKind::Consulted(consultation) => {
             summary.input_tokens += consultation.input_tokens;
             summary.output_tokens += consultation.output_tokens;
+            summary.cost_micros = summary.cost_micros.saturating_add(consultation.cost_micros());
         }
         EventKind::Decided(decided) => {
             summary.decision = Some(decided.decision);

@@ -34,6 +34,7 @@ use crate::detect::Detector;
 use crate::model::UnixMillis;
 use crate::ports::{Clock, Embedder, ExternalScanner, FixMemory, Forge, Model, Notifier, State, TeamKnowledge};
 
+pub use consult::{ModelPolicy, Prices};
 pub use directory::Directory;
 pub use error::HealError;
 pub use heal::{CaseReport, Progress};
@@ -55,6 +56,10 @@ pub struct Ports {
     pub memory: Arc<dyn FixMemory>,
     pub embedder: Arc<dyn Embedder>,
     pub model: Option<Arc<dyn Model>>,
+    /// Asked where the model cannot be reached.
+    pub fallback_model: Option<Arc<dyn Model>>,
+    /// A larger one, asked where the model abstains.
+    pub large_model: Option<Arc<dyn Model>>,
     pub notifier: Arc<dyn Notifier>,
     pub external: Option<Arc<dyn ExternalScanner>>,
     pub clock: Arc<dyn Clock>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use globset::{GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use super::{BreakerPolicy, Caps, HealError, Healer};
+use super::{BreakerPolicy, Caps, HealError, Healer, ModelPolicy};
 use crate::fix::verify::Limits;
 use crate::model::{CommitId, Confidence, REPOSITORY_CONFIG, RepoPath, Repository, Thresholds};
 
@@ -25,6 +25,8 @@ pub struct Policy {
     pub fresh_head: Duration,
     /// One model call may take this long.
     pub model_timeout: Duration,
+    /// How a model is asked.
+    pub model: ModelPolicy,
     /// Bounds on what people get to see of us; `None` on a laptop, where nobody else is bothered.
     pub caps: Option<Caps>,
     pub breaker: BreakerPolicy,
@@ -48,6 +50,7 @@ impl Default for Policy {
             defer: Duration::from_secs(15 * 60),
             fresh_head: Duration::ZERO,
             model_timeout: Duration::from_secs(60),
+            model: ModelPolicy::default(),
             caps: None,
             breaker: BreakerPolicy::default(),
             reviewers: Vec::new(),

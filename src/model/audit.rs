@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Candidate, CaseId, CommitId, Confidence, Decision, Edit, Finding, Fingerprint, Generation, Scored, Source,
-    Thresholds, UnixMillis, Verdict,
+    Candidate, CaseId, CommitId, Confidence, Decision, Edit, Finding, Fingerprint, Generation, ModelCall, Review,
+    Scored, Source, Thresholds, UnixMillis, Verdict,
 };
 
 /// One step of one run. Its hash covers the event before it, so nothing can be altered or taken out unseen.
@@ -131,6 +131,12 @@ pub struct Consultation {
     pub millis: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// Each call of a model, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ModelCall>,
+    /// What reviewers said of verified proposals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<Review>,
 }
 
 /// What came of asking. Only `Unavailable` defers an escalation.
@@ -204,6 +210,12 @@ pub enum Feedback {
 }
 
 impl Consultation {
+    /// What its calls cost, millionths of a dollar by the configured prices.
+    #[must_use]
+    pub fn cost_micros(&self) -> u64 {
+        self.calls.iter().map(|call| call.cost_micros).fold(0, u64::saturating_add)
+    }
+
     /// Whether the source was configured but could not be asked.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {

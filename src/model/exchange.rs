@@ -1,6 +1,8 @@
 //! What is asked of a model, what it answers, and what people are told.
 
-use super::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use super::{Fingerprint, UnixMillis};
 
 /// A question to a model: fixed instructions and the data they are about, kept apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,6 +10,22 @@ pub struct Prompt {
     pub system: String,
     pub user: String,
     pub max_tokens: u32,
+}
+
+/// How answers to one question are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Answers wanted, at least 1.
+    pub count: u8,
+    /// 0: always the likeliest word; higher: more varied. At most 2.
+    pub temperature: f32,
+    /// Where the server's dice start; another number, other answers.
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// The likeliest answer alone.
+    pub const ONE: Self = Self { count: 1, temperature: 0.0, seed: 0 };
 }
 
 /// What a model answered.
@@ -21,6 +39,56 @@ pub struct Completion {
     pub estimated: bool,
     /// Whether the answer was cut off by the token limit.
     pub truncated: bool,
+}
+
+/// One call of a model, as it is kept on record: what it took and what it cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCall {
+    /// What it was for: `fix`, `revision`, `security review`.
+    pub purpose: String,
+    /// As the server names itself.
+    pub model: String,
+    /// Answers that came.
+    pub answers: u32,
+    pub millis: u64,
+    /// Tokens of the question as estimated before it was sent.
+    pub expected_tokens: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// Whether the numbers of tokens are our estimate, because the server did not count them.
+    pub estimated: bool,
+    /// Millionths of a dollar by the configured prices; 0 without prices.
+    pub cost_micros: u64,
+}
+
+/// What a reviewer says of a verified change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vote {
+    Approve,
+    Revise,
+    Reject,
+}
+
+impl std::fmt::Display for Vote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Approve => "approve",
+            Self::Revise => "revise",
+            Self::Reject => "reject",
+        })
+    }
+}
+
+/// One review of a verified change by a model that sees the change alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    pub finding: Fingerprint,
+    /// What it looked at: `security`, `behaviour`, `maintainability`.
+    pub concern: String,
+    pub vote: Vote,
+    /// One line, as the reviewer gave it: hostile.
+    pub reason: String,
 }
 
 /// A notice to people about one case, found again by its key.

@@ -22,7 +22,7 @@ pub use audit::{
 pub use case::{BRANCH_PREFIX, CaseId, CaseOutcome, Generation, RunState};
 pub use command::Command;
 pub use confidence::{Confidence, Decision, ScoreLine, Scored, Thresholds};
-pub use exchange::{Completion, Notice, NoticeKind, Prompt};
+pub use exchange::{Completion, ModelCall, Notice, NoticeKind, Prompt, Review, Sampling, Vote};
 pub use finding::{Finding, Fingerprint, FlowRole, FlowStep, Position, Span};
 pub use fix::{Candidate, Check, Edit, Evidence, Rejection, RejectionKind, Source, Verdict};
 pub use memory::{AuthorKind, FixId, PastFix, Provenance, TrackRecord};

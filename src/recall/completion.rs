@@ -6,17 +6,46 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Completion, Prompt};
+use crate::model::{Completion, Prompt, Sampling};
+
+pub mod stream;
 
 /// What a model's server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// `messages` → `choices[0].message.content`.
+    /// OpenAI's chat: `messages` → `choices[0].message.content`.
     Chat,
+    /// The same as vLLM serves it.
+    Vllm,
+    /// The same as NVIDIA NIM serves it: one answer a call.
+    Nim,
     /// `inputs` and `parameters` → `generated_text`, as LMI (DJL) containers.
     Lmi,
     /// The same as TGI containers take it.
     Tgi,
+}
+
+impl Profile {
+    #[must_use]
+    pub fn is_chat(self) -> bool {
+        matches!(self, Self::Chat | Self::Vllm | Self::Nim)
+    }
+
+    /// Whether a server of this profile is asked for several answers in one call.
+    #[must_use]
+    pub fn gives_several(self) -> bool {
+        matches!(self, Self::Chat | Self::Vllm)
+    }
+
+    /// What is asked for at a plain address.
+    #[must_use]
+    pub fn route(self) -> &'static str {
+        match self {
+            Self::Chat | Self::Vllm | Self::Nim => "/chat/completions",
+            Self::Lmi => "/invocations",
+            Self::Tgi => "/generate",
+        }
+    }
 }
 
 /// Why an answer cannot be used.
@@ -37,70 +66,100 @@ pub enum BadAnswer {
 pub const ANSWER_BYTES: usize = 1024 * 1024;
 /// Text shown of an error of a server, characters.
 const SHOWN: usize = 300;
+/// Answers read of one call.
+const CHOICES: usize = 8;
 /// Bytes of a token, where the server does not count them: source code has three to four.
 const TOKEN_BYTES: usize = 3;
 
 /// The request body for a prompt. How much may be written is always said: LMI's own default is 30 tokens.
 #[must_use]
-pub fn request(profile: Profile, model: Option<&str>, prompt: &Prompt) -> Value {
-    if profile == Profile::Chat {
+pub fn request(profile: Profile, model: Option<&str>, prompt: &Prompt, sampling: &Sampling) -> Value {
+    let mut body = if profile.is_chat() {
         let messages = json!([{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]);
-        let mut body =
-            json!({"messages": messages, "max_tokens": prompt.max_tokens, "temperature": 0.0, "stream": false});
-        if let (Some(model), Some(fields)) = (model, body.as_object_mut()) {
-            fields.insert("model".to_owned(), json!(model));
+        json!({"messages": messages, "max_tokens": prompt.max_tokens, "temperature": sampling.temperature, "stream": false})
+    } else {
+        let parameters = json!({
+            "max_new_tokens": prompt.max_tokens, "do_sample": false, "return_full_text": false, "details": true,
+        });
+        json!({"inputs": inputs(prompt), "parameters": parameters})
+    };
+    let place = if profile.is_chat() { Some(&mut body) } else { body.get_mut("parameters") };
+    if let Some(fields) = place.and_then(Value::as_object_mut).filter(|_| sampling.temperature > 0.0) {
+        if !profile.is_chat() {
+            fields.insert("do_sample".to_owned(), json!(true));
+            fields.insert("temperature".to_owned(), json!(sampling.temperature));
         }
-        return body;
+        fields.insert("seed".to_owned(), json!(sampling.seed));
+        if sampling.count > 1 && profile.gives_several() {
+            fields.insert("n".to_owned(), json!(sampling.count));
+        }
     }
-    let parameters = json!({
-        "max_new_tokens": prompt.max_tokens, "do_sample": false, "return_full_text": false, "details": true,
-    });
-    json!({"inputs": inputs(prompt), "parameters": parameters})
+    if let (Some(model), Some(fields), true) = (model, body.as_object_mut(), profile.is_chat()) {
+        fields.insert("model".to_owned(), json!(model));
+    }
+    body
 }
 
 fn inputs(prompt: &Prompt) -> String {
     format!("{}\n\n{}", prompt.system, prompt.user)
 }
 
-/// Reads an answer. `asked` names the model where the answer does not. Tokens that the server does not count are estimated, and
-/// marked so.
+/// Reads the first answer; see [`read_all`].
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read(profile: Profile, asked: &str, prompt: &Prompt, body: &[u8]) -> Result<Completion, BadAnswer> {
+    read_all(profile, asked, prompt, body)?.into_iter().next().ok_or(BadAnswer::Empty(profile))
+}
+
+/// Reads every answer of one call. `asked` names the model where the answer does not. Tokens that the server does not count are
+/// estimated, and marked so; what it counts for all answers together stands with the first.
 ///
 /// # Errors
 /// When it is an error inside an answer, has no text, or is of another shape.
-pub fn read(profile: Profile, asked: &str, prompt: &Prompt, body: &[u8]) -> Result<Completion, BadAnswer> {
+pub fn read_all(profile: Profile, asked: &str, prompt: &Prompt, body: &[u8]) -> Result<Vec<Completion>, BadAnswer> {
     let answer = json_of(body)?;
-    let (text, finish) = match profile {
-        Profile::Chat => chat(&answer),
-        Profile::Lmi | Profile::Tgi => generated(&answer),
-    };
-    if finish == Some("error") {
+    let said = if profile.is_chat() { chat(&answer) } else { vec![generated(&answer)] };
+    if said.iter().any(|(_, finish)| *finish == Some("error")) {
         return Err(BadAnswer::InBand { code: None, said: "it stopped with an error".to_owned() });
-    }
-    let mut text = text.ok_or(BadAnswer::Empty(profile))?;
-    if profile != Profile::Chat {
-        // Some containers repeat the question, whatever they are told.
-        text = text.strip_prefix(&inputs(prompt)).unwrap_or(text);
     }
     let counted = |name: &str| answer.get("usage")?.get(name)?.as_u64();
     let input = counted("prompt_tokens");
     let output = counted("completion_tokens").or_else(|| details(first(&answer))?.get("generated_tokens")?.as_u64());
-    Ok(Completion {
-        model: answer.get("model").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or(asked).to_owned(),
-        estimated: input.is_none() || output.is_none(),
-        input_tokens: input.unwrap_or_else(|| tokens(prompt.system.len() + prompt.user.len())),
-        output_tokens: output.unwrap_or_else(|| tokens(text.len())),
-        truncated: finish == Some("length"),
-        text: text.to_owned(),
-    })
+    let name = answer.get("model").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or(asked);
+    let mut all = Vec::with_capacity(said.len());
+    for (text, finish) in said {
+        let mut text = text.ok_or(BadAnswer::Empty(profile))?;
+        if !profile.is_chat() {
+            // Some containers repeat the question, whatever they are told.
+            text = text.strip_prefix(&inputs(prompt)).unwrap_or(text);
+        }
+        let first = all.is_empty();
+        let once = |counted: Option<u64>| counted.map(|n| if first { n } else { 0 });
+        let question = if first { tokens(prompt.system.len() + prompt.user.len()) } else { 0 };
+        all.push(Completion {
+            model: name.to_owned(),
+            estimated: input.is_none() || output.is_none(),
+            input_tokens: once(input).unwrap_or(question),
+            output_tokens: once(output).unwrap_or_else(|| tokens(text.len())),
+            truncated: finish == Some("length"),
+            text: text.to_owned(),
+        });
+    }
+    if all.is_empty() { Err(BadAnswer::Empty(profile)) } else { Ok(all) }
 }
 
-/// Text and reason of the end.
-fn chat(answer: &Value) -> (Option<&str>, Option<&str>) {
-    let Some(choice) = answer.get("choices").and_then(|choices| choices.get(0)) else { return (None, None) };
-    let finish = choice.get("finish_reason").and_then(Value::as_str);
-    let text = choice.get("message").and_then(|message| message.get("content")).and_then(Value::as_str);
-    // Cut off while it still reasoned, a server has no content to show.
-    (text.or_else(|| (finish == Some("length")).then_some("")), finish)
+/// Text and reason of the end of each choice.
+fn chat(answer: &Value) -> Vec<(Option<&str>, Option<&str>)> {
+    let choices = answer.get("choices").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let one = |choice| {
+        let choice: &Value = choice;
+        let finish = choice.get("finish_reason").and_then(Value::as_str);
+        let text = choice.get("message").and_then(|message| message.get("content")).and_then(Value::as_str);
+        // Cut off while it still reasoned, a server has no content to show.
+        (text.or_else(|| (finish == Some("length")).then_some("")), finish)
+    };
+    choices.iter().take(CHOICES).map(one).collect()
 }
 
 fn generated(answer: &Value) -> (Option<&str>, Option<&str>) {
@@ -118,7 +177,9 @@ fn details(one: &Value) -> Option<&Value> {
     one.get("details").filter(|details| details.is_object())
 }
 
-fn tokens(bytes: usize) -> u64 {
+/// Tokens of so many bytes, estimated: never fewer than a tokenizer for code would make of most source text.
+#[must_use]
+pub fn tokens(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(TOKEN_BYTES)).unwrap_or(u64::MAX)
 }
 
@@ -176,15 +237,45 @@ mod tests {
 
     #[test]
     fn every_profile_says_how_much_may_be_written() {
-        let chat = request(Profile::Chat, Some("m"), &prompt());
+        let chat = request(Profile::Chat, Some("m"), &prompt(), &Sampling::ONE);
         assert_eq!((chat["max_tokens"].as_u64(), chat["model"].as_str()), (Some(700), Some("m")));
         assert_eq!(chat["messages"][1], json!({"role": "user", "content": "code"}));
-        assert!(request(Profile::Chat, None, &prompt()).get("model").is_none());
+        assert!(request(Profile::Chat, None, &prompt(), &Sampling::ONE).get("model").is_none());
         for profile in [Profile::Lmi, Profile::Tgi] {
-            let body = request(profile, Some("m"), &prompt());
+            let body = request(profile, Some("m"), &prompt(), &Sampling::ONE);
             assert_eq!(body["parameters"]["max_new_tokens"], 700, "{profile:?}");
             assert_eq!(body["inputs"], "rules\n\ncode");
         }
+    }
+
+    #[test]
+    fn several_answers_are_asked_for_where_a_server_gives_them() {
+        let several = Sampling { count: 3, temperature: 0.5, seed: 7 };
+        for (profile, n) in [(Profile::Chat, Some(3)), (Profile::Vllm, Some(3)), (Profile::Nim, None)] {
+            let body = request(profile, Some("m"), &prompt(), &several);
+            assert_eq!(
+                (body["n"].as_u64(), body["seed"].as_u64(), body["temperature"].as_f64()),
+                (n, Some(7), Some(0.5))
+            );
+        }
+        for profile in [Profile::Lmi, Profile::Tgi] {
+            let body = request(profile, Some("m"), &prompt(), &several);
+            assert_eq!((&body["parameters"]["do_sample"], &body["parameters"]["seed"]), (&json!(true), &json!(7)));
+            assert!(body.get("n").is_none() && body["parameters"].get("n").is_none(), "{body}");
+        }
+        let alone = request(Profile::Chat, Some("m"), &prompt(), &Sampling { temperature: 0.0, ..several });
+        assert!(alone.get("n").is_none(), "the likeliest answer is one");
+    }
+
+    #[test]
+    fn several_answers_are_read_and_their_tokens_counted_once() {
+        let body = r#"{"choices":[{"message":{"content":"one"}},{"message":{"content":"two"},"finish_reason":"length"}],
+            "usage":{"prompt_tokens":11,"completion_tokens":4}}"#;
+        let all = read_all(Profile::Vllm, "m", &prompt(), body.as_bytes()).unwrap();
+        let said: Vec<_> = all.iter().map(|one| (one.text.as_str(), one.truncated)).collect();
+        assert_eq!(said, [("one", false), ("two", true)]);
+        let tokens: Vec<_> = all.iter().map(|one| (one.input_tokens, one.output_tokens)).collect();
+        assert_eq!(tokens, [(11, 4), (0, 0)]);
     }
 
     #[test]

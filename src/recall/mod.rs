@@ -6,5 +6,7 @@ pub mod chat;
 pub mod completion;
 pub mod embedding;
 pub mod prompt;
+pub mod reach;
 pub mod reply;
+pub mod samples;
 pub mod team;

@@ -8,7 +8,7 @@ use super::markdown::cut;
 use super::time::{dollars, duration, instant, time_of_day};
 use crate::model::{
     AuditEvent, CandidateJudged, ConsultOutcome, Consultation, Decided, Decision, Edit, EventKind, Feedback, Finding,
-    FlowStep, Rejection, RejectionKind, RuleOrigin, Verdict,
+    FlowStep, ModelCall, Rejection, RejectionKind, Review, RuleOrigin, Verdict,
 };
 use crate::state::run::{FindingRecord, FindingStatus, RunHead};
 
@@ -169,11 +169,32 @@ fn consulted(asked: &Consultation) -> (String, Vec<Line>) {
     if !asked.context.is_empty() {
         lines.push(Line::new(2, &format!("kept {} text(s) for the next source to read", asked.context.len())));
     }
+    lines.extend(asked.calls.iter().map(|call| Line::new(2, &called(call)).toned(Tone::Quiet)));
+    for Review { finding, concern, vote, reason } in &asked.reviews {
+        let said = format!("{concern} review of finding {}: {vote}: {}", finding.short(), plain(reason));
+        lines.push(Line::new(2, cut(&said, SHOWN_BYTES)));
+    }
     let tokens = match asked.input_tokens + asked.output_tokens {
         0 => String::new(),
         _ => format!(", {} tokens in and {} out", asked.input_tokens, asked.output_tokens),
     };
     (format!("asked {}: {result} ({}{tokens})", asked.source, duration(asked.millis)), lines)
+}
+
+/// What one call of a model took.
+fn called(call: &ModelCall) -> String {
+    let about = if call.estimated { "about " } else { "" };
+    let money = if call.cost_micros == 0 { String::new() } else { format!(", {}", dollars(call.cost_micros)) };
+    format!(
+        "call for a {}: {}, {} answer(s) in {}, {about}{} tokens in ({} expected) and {about}{} out{money}",
+        call.purpose,
+        plain(&call.model),
+        call.answers,
+        duration(call.millis),
+        call.input_tokens,
+        call.expected_tokens,
+        call.output_tokens
+    )
 }
 
 /// Text of several lines behind a word.

@@ -13,13 +13,14 @@ use crate::aws::sagemaker::{EmbedderOptions, ModelOptions, Profile, SageMakerEmb
 use crate::aws::secrets::AwsSecrets;
 use crate::aws::sqs::{SqsInbox, SqsOptions};
 use crate::aws::vault::Vault;
+use crate::config::model::{Model as ConfiguredModel, OtherModel};
 use crate::config::services::{GitHubAuth, ModelProfile, OpenSearchAuth};
 use crate::config::{Config, SecretSource};
 use crate::github::registration::GitHubApp;
 use crate::github::{Auth as GitHubLogin, GitHubForge, GitHubOptions};
 use crate::local::clock::SystemClock;
 use crate::local::embedder::StructuralEmbedder;
-use crate::local::model::OpenAiModel;
+use crate::local::model::{ModelOptions as UrlModelOptions, UrlModel};
 use crate::local::notifier::{FileNotifier, Show};
 use crate::local::slack_export::{ExportOptions, SlackExport};
 use crate::local::store::Store;
@@ -204,9 +205,51 @@ impl<'c> Backends<'c> {
             };
             return Ok(Some(Arc::new(SageMakerModel::new(self.aws.clone(), options))));
         }
-        let Some(model) = &self.config.model else { return Ok(None) };
+        let Some(model) = &self.config.models.first else { return Ok(None) };
+        Ok(Some(self.at_url(model)?))
+    }
+
+    /// The model that stands in for one that cannot be reached.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn fallback_model(&self) -> PortResult<Option<Arc<dyn Model>>> {
+        self.config.models.fallback.as_ref().map(|other| self.other_model(other)).transpose()
+    }
+
+    /// The larger model.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn large_model(&self) -> PortResult<Option<Arc<dyn Model>>> {
+        self.config.models.large.as_ref().map(|other| self.other_model(other)).transpose()
+    }
+
+    fn other_model(&self, other: &OtherModel) -> PortResult<Arc<dyn Model>> {
+        match other {
+            OtherModel::Url(model) => self.at_url(model),
+            OtherModel::SageMaker { endpoint, component, name, profile: speaks } => {
+                let options = ModelOptions {
+                    endpoint: endpoint.clone(),
+                    component: component.clone(),
+                    profile: profile(*speaks),
+                    model: name.clone(),
+                };
+                Ok(Arc::new(SageMakerModel::new(self.aws.clone(), options)))
+            }
+        }
+    }
+
+    fn at_url(&self, model: &ConfiguredModel) -> PortResult<Arc<dyn Model>> {
+        let options = UrlModelOptions {
+            url: model.url.clone(),
+            name: model.name.clone(),
+            profile: profile(model.profile),
+            timeout: model.timeout,
+            stall: model.stall,
+        };
         let key = model.key.as_ref().map(|key| self.credential(key));
-        Ok(Some(Arc::new(OpenAiModel::new(&model.url, &model.name, key, model.timeout)?)))
+        Ok(Arc::new(UrlModel::new(options, key)?))
     }
 
     /// GitHub, where it is configured.
@@ -323,6 +366,8 @@ impl<'c> Backends<'c> {
 fn profile(given: ModelProfile) -> Profile {
     match given {
         ModelProfile::Chat => Profile::Chat,
+        ModelProfile::Vllm => Profile::Vllm,
+        ModelProfile::Nim => Profile::Nim,
         ModelProfile::Lmi => Profile::Lmi,
         ModelProfile::Tgi => Profile::Tgi,
     }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use self::endpoint::Endpoint;
 use super::client::Aws;
 use crate::detect::redact::redact_part;
-use crate::model::{Completion, Language, Prompt, Span};
-use crate::ports::{Embedder, Model, PortResult};
+use crate::model::{Completion, Language, Prompt, Sampling, Span};
+use crate::ports::{Embedder, ErrorKind, Model, PortError, PortResult};
 use crate::recall::completion;
 use crate::recall::embedding::lines_of;
 
@@ -50,10 +50,27 @@ impl SageMakerModel {
 #[async_trait]
 impl Model for SageMakerModel {
     async fn complete(&self, prompt: &Prompt) -> PortResult<Completion> {
-        let request = completion::request(self.profile, self.model.as_deref(), prompt);
+        let all = self.ask(prompt, &Sampling::ONE).await?;
+        all.into_iter().next().ok_or_else(|| PortError::new("model", "read an answer", ErrorKind::Malformed))
+    }
+
+    async fn draw(&self, prompt: &Prompt, sampling: &Sampling) -> PortResult<Vec<Completion>> {
+        match self.ask(prompt, sampling).await {
+            // Some containers refuse the very word for several answers, before they work on any.
+            Err(error) if error.kind == ErrorKind::Malformed && sampling.count > 1 && self.profile.gives_several() => {
+                self.ask(prompt, &Sampling { count: 1, ..*sampling }).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl SageMakerModel {
+    async fn ask(&self, prompt: &Prompt, sampling: &Sampling) -> PortResult<Vec<Completion>> {
+        let request = completion::request(self.profile, self.model.as_deref(), prompt, sampling);
         let answer = self.endpoint.invoke(&request).await?;
         let asked = self.model.as_deref().unwrap_or(self.endpoint.name());
-        completion::read(self.profile, asked, prompt, &answer).map_err(|why| self.endpoint.unusable(why))
+        completion::read_all(self.profile, asked, prompt, &answer).map_err(|why| self.endpoint.unusable(why))
     }
 }
 

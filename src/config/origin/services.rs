@@ -5,6 +5,7 @@ use crate::config::services::{
     GitHub, GitHubAuth, GitHubFile, OpenSearch, OpenSearchFile, SageMakerFile, Slack, SlackFile,
 };
 use crate::config::{Config, File, Flags, SecretSource};
+use crate::report::time::dollars;
 
 /// Said by the file or by nobody.
 fn said(given: bool) -> &'static str {
@@ -30,6 +31,32 @@ impl Settings {
             self.opensearch(opensearch, given);
         }
         self.sagemaker(&services.sagemaker);
+    }
+
+    /// How a model is asked, once there is anything to ask.
+    pub(super) fn asking(&mut self, config: &Config, file: &File) {
+        let models = &config.models;
+        if models.first.is_none() && config.services.sagemaker.model_endpoint.is_none() {
+            return;
+        }
+        let (policy, given) = (&config.policy.model, file.model.clone().unwrap_or_default());
+        if let Some(model) = &models.first {
+            let profile = format!("{:?}", model.profile).to_lowercase();
+            self.add("model.profile", profile, said(given.profile.is_some()));
+            self.add("model.stall_seconds", model.stall.map(|stall| stall.as_secs()), said(model.stall.is_some()));
+        }
+        self.add("model.samples", policy.samples, said(given.samples.is_some()));
+        self.add("model.temperature", policy.temperature.to_string(), said(given.temperature.is_some()));
+        self.add("model.revisions", policy.revisions, said(given.revisions.is_some()));
+        self.add("model.question_tokens", policy.question_tokens, said(given.question_tokens.is_some()));
+        self.add("model.council", policy.council, said(given.council.is_some()));
+        self.add("model.input_price", dollars(policy.prices.input), said(given.input_price.is_some()));
+        self.add("model.output_price", dollars(policy.prices.output), said(given.output_price.is_some()));
+        for (key, other) in [("model.fallback", &models.fallback), ("model.large", &models.large)] {
+            if let Some(other) = other {
+                self.add(key, other.place(), "file");
+            }
+        }
     }
 
     fn github(&mut self, github: &GitHub, file: &GitHubFile) {

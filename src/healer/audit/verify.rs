@@ -275,7 +275,7 @@ fn disagreements(head: &RunHead, events: &[AuditEvent]) -> Vec<String> {
     summary.outcome = CaseOutcome::Open;
     (summary.decision, summary.confidence, summary.source) = (None, None, None);
     (summary.fix, summary.pull_request, summary.fix_applied) = (None, None, false);
-    (summary.input_tokens, summary.output_tokens) = (0, 0);
+    (summary.input_tokens, summary.output_tokens, summary.cost_micros) = (0, 0, 0);
     let mut state = None;
     for event in events {
         match decide::after(state, &event.kind) {
@@ -294,6 +294,7 @@ fn disagreements(head: &RunHead, events: &[AuditEvent]) -> Vec<String> {
         ("fix", stored.fix == told.fix && stored.fix_applied == told.fix_applied),
         ("pull request", stored.pull_request == told.pull_request),
         ("tokens", (stored.input_tokens, stored.output_tokens) == (told.input_tokens, told.output_tokens)),
+        ("cost", stored.cost_micros == told.cost_micros),
     ];
     let differing = fields.iter().filter(|(_, same)| !same);
     differing

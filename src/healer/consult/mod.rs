@@ -2,6 +2,7 @@
 
 mod model;
 mod past_fix;
+mod policy;
 pub(super) mod refused;
 mod team;
 
@@ -11,7 +12,11 @@ use super::lease::Leased;
 use super::{HealError, Healer};
 use crate::detect::redact::{redact, secrets_in};
 use crate::fix::edit;
-use crate::model::{Candidate, ConsultOutcome, Consultation, Edit, EventKind, Finding, Fingerprint, Source};
+use crate::model::{
+    Candidate, CommitId, ConsultOutcome, Consultation, Edit, EventKind, Finding, Fingerprint, ModelCall, Review, Source,
+};
+
+pub use policy::{ModelPolicy, Prices};
 
 /// What asking a source brought, before it is recorded.
 #[derive(Default)]
@@ -20,8 +25,10 @@ pub(super) struct Answer {
     pub answers: Vec<String>,
     pub candidates: Vec<(Fingerprint, Candidate)>,
     pub context: Vec<String>,
-    pub input_tokens: u64,
-    pub output_tokens: u64,
+    /// Calls of a model, in order.
+    pub calls: Vec<ModelCall>,
+    /// What reviewers said.
+    pub reviews: Vec<Review>,
 }
 
 /// What a source is asked about.
@@ -30,6 +37,10 @@ pub(super) struct Question<'a> {
     pub findings: Vec<&'a Finding>,
     /// Text that earlier sources found.
     pub context: Vec<&'a str>,
+    /// What earlier sources proposed.
+    pub proposed: Vec<&'a (Fingerprint, Candidate)>,
+    /// The commit that the run is pinned to.
+    pub commit: &'a CommitId,
 }
 
 impl Healer {
@@ -49,12 +60,15 @@ impl Healer {
             base: &base,
             findings: walk.findings.iter().filter(|f| findings.contains(&f.fingerprint)).collect(),
             context: walk.consulted.iter().flat_map(|c| c.context.iter().map(String::as_str)).collect(),
+            proposed: walk.consulted.iter().flat_map(|c| &c.candidates).collect(),
+            commit: walk.commit,
         };
         let begun = self.ports.clock.now();
         let asked = match source {
             Source::TeamKnowledge => self.guarded("team knowledge", self.ask_team(&question)).await,
             Source::PastFix => self.guarded("memory", self.ask_past_fixes(&question)).await,
-            Source::Model => self.guarded("model", self.ask_model(&question)).await,
+            // Guarded call by call: each endpoint has a breaker of its own.
+            Source::Model => self.ask_model(&question).await,
         };
         let millis = self.ports.clock.now().saturating_sub(begun);
         Ok(EventKind::Consulted(match asked {
@@ -87,6 +101,8 @@ fn skipped(source: Source) -> Consultation {
         millis: 0,
         input_tokens: 0,
         output_tokens: 0,
+        calls: Vec::new(),
+        reviews: Vec::new(),
     }
 }
 
@@ -132,7 +148,13 @@ fn answered(source: Source, answer: Answer, millis: u64) -> Consultation {
         candidates: answer.candidates,
         context: answer.context.into_iter().map(clean).collect(),
         millis,
-        input_tokens: answer.input_tokens,
-        output_tokens: answer.output_tokens,
+        input_tokens: answer.calls.iter().map(|call| call.input_tokens).sum(),
+        output_tokens: answer.calls.iter().map(|call| call.output_tokens).sum(),
+        calls: answer.calls,
+        reviews: answer
+            .reviews
+            .into_iter()
+            .map(|review| Review { reason: redact(&review.reason).into_owned(), ..review })
+            .collect(),
     }
 }

@@ -88,7 +88,7 @@ impl Healer {
         Ok(())
     }
 
-    async fn nearest(
+    pub(super) async fn nearest(
         &self,
         question: &Question<'_>,
         language: Language,

@@ -112,6 +112,8 @@ fn events() -> Vec<AuditEvent> {
             millis: 12,
             input_tokens: 0,
             output_tokens: 0,
+            calls: Vec::new(),
+            reviews: Vec::new(),
         })
     };
     let candidates = judged_both_ways();

@@ -22,7 +22,7 @@ on_both_stores! {
 const FILE: &str = "src/tell.py";
 
 /// Paths in which our branches differ from `develop`.
-fn changed(world: &World) -> Vec<String> {
+pub(super) fn changed(world: &World) -> Vec<String> {
     let repo = &world.git.repo;
     let mut paths = Vec::new();
     for tip in world.branches().into_values() {

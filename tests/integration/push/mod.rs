@@ -29,12 +29,12 @@
 //! | R23 a hanging model | `sources::a_model_that_hangs_*`, `limits::work_is_laid_down_before_the_deadline_…` |
 //! | S1, S2, S3 the receiver | `receiver`, `lambda::receiver`, `process::twenty_bodies_…`, `machinery::a_task_for_somebody_elses_…` |
 //! | S3 foreign installations | `receiver::only_deliveries_of_our_installation_…`, `github::faults::a_repository_of_another_installation_…` |
-//! | S4 injections | `hostile` |
+//! | S4 injections | `injections`, `hostile` |
 //! | S5 paths | `machinery::findings_in_machinery_…`, `machinery::a_chat_that_patches_machinery_…` |
 //! | S6 symlinks | `hostile::a_symlink_is_never_followed` |
 //! | S7 nothing is run | `hostile::nothing_that_the_repository_brings_is_run`, `hostile_repository` |
 //! | S8 secrets | `secrets` |
-//! | S9, S10 rendering | the unit tests of `report` and `slack`, `slack::blocks` |
+//! | S9, S10 rendering | `injections`, the unit tests of `report` and `slack`, `slack::blocks` |
 //! | S11 poisoned memory, guests | `sources::a_poisoned_memory_…`, `sources::only_what_a_member_said_…` |
 //! | S12 a boasting model | `sources::what_a_model_claims_of_itself_opens_nothing` |
 //! | S15 addresses | `machinery::an_address_in_anything_we_read_is_never_followed` |
@@ -44,6 +44,7 @@ mod again;
 mod beside;
 mod echoes;
 mod hostile;
+mod injections;
 mod killed;
 mod large;
 mod limits;

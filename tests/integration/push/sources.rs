@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codehealer::local::model::OpenAiModel;
+use codehealer::local::model::{ModelOptions, UrlModel};
 use codehealer::model::{
     CaseOutcome, Decision, EventKind, Evidence, FixId, PastFix, Provenance, RunState, Source, TrackRecord,
 };
+use codehealer::recall::completion::Profile;
 use codehealer::state::run::RunHead;
 
 use crate::support::faults::{Down, Fault};
@@ -65,7 +66,8 @@ async fn a_model_that_hangs_for_a_day_escalates_once(at: Storage) {
     let limit = Duration::from_millis(20);
     let mut world = at.world().await;
     world.policy.model_timeout = limit;
-    world.model = Some(Arc::new(OpenAiModel::new(&url, "silent", None, limit).unwrap()));
+    let options = ModelOptions { url, name: "silent".into(), profile: Profile::Chat, timeout: limit, stall: None };
+    world.model = Some(Arc::new(UrlModel::new(options, None).unwrap()));
     world.pushed(FILE, UNKNOWN).await;
     world.pass(Duration::from_secs(23 * 3600)).await;
     assert_eq!((world.run().await.state, world.notices()), (RunState::Deferred, 0), "a day is not over");

@@ -147,6 +147,8 @@ impl Stage {
             memory: Under::new(memory, &fault),
             embedder: Arc::new(StructuralEmbedder),
             model: model.map(|model| Under::new(model, &fault) as Arc<dyn Model>),
+            fallback_model: None,
+            large_model: None,
             notifier: Under::new(board, &fault),
             external: None,
             clock: self.clock.clone(),

@@ -72,9 +72,11 @@ async fn invoked(State(shared): State<Arc<Mutex<Shared>>>, Json(body): Json<Valu
     } else {
         "Ready".to_owned()
     };
+    let choice = json!({"message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
+    let wanted = usize::try_from(body["n"].as_u64().unwrap_or(1)).unwrap();
     let answer = json!({
         "model": "llama-synthetic",
-        "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "choices": vec![choice; wanted],
         "usage": {"prompt_tokens": 700, "completion_tokens": 90},
     });
     (StatusCode::OK, Json(answer))

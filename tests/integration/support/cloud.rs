@@ -21,6 +21,8 @@ fn ports(world: &World, state: Arc<dyn State>) -> Ports {
         memory: Arc::new(world.store.memory()),
         embedder: Arc::new(StructuralEmbedder),
         model: world.model.clone(),
+        fallback_model: None,
+        large_model: None,
         notifier: Arc::new(FileNotifier::new(world.folder().join("notices"), show)),
         external: None,
         clock: world.clock.clone(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use codehealer::model::{FixId, Language, PastFix, Repository, Span, Thread};
 use codehealer::ports::{
-    Completion, Embedder, FixMemory, FixQuery, Forge, Inbox, Model, Notice, Notifier, PortResult, Prompt, State, Taken,
-    TeamKnowledge, TeamQuery,
+    Completion, Embedder, FixMemory, FixQuery, Forge, Inbox, Model, Notice, Notifier, PortResult, Prompt, Sampling,
+    State, Taken, TeamKnowledge, TeamQuery,
 };
 use codehealer::state::{Item, Key, Page, Query, Transaction};
 
@@ -100,6 +100,10 @@ impl Embedder for Under<dyn Embedder> {
 impl Model for Under<dyn Model> {
     async fn complete(&self, prompt: &Prompt) -> PortResult<Completion> {
         self.around(Call::read("model", "complete"), self.inner.complete(prompt)).await
+    }
+
+    async fn draw(&self, prompt: &Prompt, sampling: &Sampling) -> PortResult<Vec<Completion>> {
+        self.around(Call::read("model", "complete"), self.inner.draw(prompt, sampling)).await
     }
 }
 

@@ -17,7 +17,8 @@ use codehealer::local::notifier::FileNotifier;
 use codehealer::local::store::Store;
 use codehealer::model::{AuditEvent, CommitId, PastFix, PushTask, Repository, RunState, Task, sha256_hex};
 use codehealer::ports::{
-    Completion, Embedder, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest, State, TeamKnowledge,
+    Completion, Embedder, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest, Sampling, State,
+    TeamKnowledge,
 };
 use codehealer::state::run::{RunHead, record};
 use codehealer::state::{Index, QueryOf};
@@ -69,6 +70,11 @@ impl ScriptedModel {
     pub fn asked(&self) -> usize {
         self.prompts.lock().unwrap().len()
     }
+
+    fn completion(&self, text: String, (input_tokens, output_tokens): (u64, u64)) -> Completion {
+        let model = "scripted".into();
+        Completion { text, model, input_tokens, output_tokens, estimated: false, truncated: false }
+    }
 }
 
 /// The answer of a model that changes the region by `change`.
@@ -83,15 +89,14 @@ impl Model for ScriptedModel {
     async fn complete(&self, prompt: &Prompt) -> PortResult<Completion> {
         self.prompts.lock().unwrap().push(prompt.clone());
         let text = (self.script)(prompt)?;
-        let (input_tokens, output_tokens) = (100, 50);
-        Ok(Completion {
-            text,
-            model: "scripted".into(),
-            input_tokens,
-            output_tokens,
-            estimated: false,
-            truncated: false,
-        })
+        Ok(self.completion(text, (100, 50)))
+    }
+
+    /// One call, as of a server that gives several answers at once.
+    async fn draw(&self, prompt: &Prompt, sampling: &Sampling) -> PortResult<Vec<Completion>> {
+        self.prompts.lock().unwrap().push(prompt.clone());
+        let tokens = |number| if number == 0 { (100, 50) } else { (0, 0) };
+        (0..sampling.count).map(|number| Ok(self.completion((self.script)(prompt)?, tokens(number)))).collect()
     }
 }
 
@@ -191,6 +196,8 @@ impl World {
             memory: Under::new(Arc::clone(&self.memory), &fault),
             embedder: Under::new(Arc::clone(&self.embedder), &fault),
             model: self.model.clone().map(|model| Under::new(model, &fault) as Arc<dyn Model>),
+            fallback_model: None,
+            large_model: None,
             notifier: Under::<dyn codehealer::ports::Notifier>::new(
                 Arc::new(FileNotifier::new(self.folder().join("notices"), show)),
                 &fault,

@@ -88,7 +88,7 @@ fn slack(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn model(config: &Config, problems: &mut Vec<Problem>) {
-    let Some(model) = &config.model else { return };
+    let Some(model) = &config.models.first else { return };
     match reqwest::Url::parse(&model.url) {
         Err(error) => add(problems, "model.url", format!("it is no address ({error}); write http://host:port/v1")),
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Check, Status};
-use crate::config::{Config, Model};
+use crate::config::Config;
+use crate::config::model::{Model, Models};
 use crate::local::git::open::{LocalRepository, open};
 use crate::ports::Prompt;
 use crate::report::time::instant;
@@ -66,15 +67,15 @@ fn chat(config: &Config) -> Check {
 }
 
 async fn model(config: &Config) -> Check {
-    let quick = config.model.clone().map(|model| Model { timeout: model.timeout.min(PATIENCE), ..model });
-    let config = Config { model: quick, ..config.clone() };
+    let quick = config.models.first.clone().map(|model| Model { timeout: model.timeout.min(PATIENCE), ..model });
+    let config = Config { models: Models { first: quick, ..config.models.clone() }, ..config.clone() };
     let model = match Backends::new(&config, Mode::Read).model() {
         Ok(Some(model)) => model,
         Ok(None) => return Check::new("model", Status::Ok, "not configured, so it is not asked"),
         Err(error) => return Check::new("model", Status::Bad, error.chain()),
     };
     let prompt = Prompt { system: "Answer with one word.".to_owned(), user: "Ready?".to_owned(), max_tokens: 1 };
-    match (model.complete(&prompt).await, &config.model) {
+    match (model.complete(&prompt).await, &config.models.first) {
         (Ok(answer), _) => Check::new("model", Status::Ok, format!("{} answers", answer.model)),
         (Err(error), Some(named)) => {
             let url = crate::config::origin::without_login(&named.url);
@@ -96,7 +97,7 @@ async fn verifier(config: &Config, local: Option<LocalRepository>) -> Check {
     };
     let clone = Clone::of(config, local);
     // Neither chat nor model belong to this check.
-    let config = Config { slack_export: None, model: None, ..config.clone() };
+    let config = Config { slack_export: None, models: Models::default(), ..config.clone() };
     let wired = match wiring::wire(&config, std::slice::from_ref(&clone), Mode::DryRun, Arc::new(|_| {})) {
         Ok(wired) => wired,
         Err(error) => return Check::new(NAME, Status::Bad, format!("{error:#}")),

@@ -1,0 +1,236 @@
+//! Asking the model: one bounded question a finding, several answers drawn, each read as a rewritten region and checked. When
+//! all fail the checks, one more question tells why; when the model abstains, a larger one is asked.
+
+mod call;
+mod material;
+
+use self::call::{Asking, Endpoint};
+use self::material::Material;
+use super::{Answer, Question};
+use crate::fix::verify::{self, VerifyInput};
+use crate::healer::Healer;
+use crate::model::{Candidate, Completion, Evidence, Finding, RuleOrigin, TrackRecord};
+use crate::ports::{ErrorKind, PortError};
+use crate::recall::samples::{Group, Samples, normalised};
+use crate::recall::{prompt, reply};
+
+/// Findings of one case that are asked about; the rest waits for a person.
+const QUESTIONS: usize = 5;
+
+/// What one round of answers gave for one finding.
+struct Round {
+    samples: Samples,
+    /// The model that answered.
+    model: String,
+    /// Reasons why answers were not used.
+    refused: Vec<String>,
+    truncated: bool,
+}
+
+impl Healer {
+    pub(super) async fn ask_model(&self, question: &Question<'_>) -> Result<Answer, PortError> {
+        let asked = question.findings.len().min(QUESTIONS);
+        let mut answer = Answer { question: format!("a rewrite of {asked} region(s)"), ..Answer::default() };
+        for finding in question.findings.iter().take(QUESTIONS) {
+            match self.ask_about(question, finding, &mut answer).await {
+                Ok(()) => {}
+                // What fails however often it is tried is an answer, too: asking again would only cost again.
+                Err(error) if matches!(error.kind, ErrorKind::Malformed) => {
+                    answer.answers.push(format!("{}: not usable, {}", finding.fingerprint.short(), error.chain()));
+                }
+                // What was paid for is kept.
+                Err(error) if !answer.candidates.is_empty() => {
+                    answer.answers.push(format!("{}: not asked about, {}", finding.fingerprint.short(), error.chain()));
+                    return Ok(answer);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if question.findings.len() > asked {
+            let more = question.findings.len() - asked;
+            answer.answers.push(format!("{more} further finding(s) were not asked about: at most {QUESTIONS} are"));
+        }
+        Ok(answer)
+    }
+
+    /// Asks the model; once more with the reasons when nothing passed the checks; then the larger model when there is one.
+    async fn ask_about(
+        &self,
+        question: &Question<'_>,
+        finding: &Finding,
+        answer: &mut Answer,
+    ) -> Result<(), PortError> {
+        let material = self.material(question, finding).await;
+        let place = finding.fingerprint.short();
+        answer.answers.extend(material.missing.iter().map(|why| format!("{place}: {why}")));
+        let mut endpoints = vec![Endpoint::First];
+        endpoints.extend(self.ports.large_model.is_some().then_some(Endpoint::Large));
+        for endpoint in endpoints {
+            let mut refused = Vec::new();
+            for revision in 0..=self.policy.model.revisions {
+                let asking = Asking { endpoint, revision, refused: &refused };
+                let round = self.round(question, finding, &material, &asking, answer).await?;
+                let proposed = !round.samples.groups.is_empty();
+                let (passed, failed) = self.candidates_of(question, finding, &round, answer);
+                if passed {
+                    return Ok(());
+                }
+                if !proposed && round.refused.iter().all(|why| *why == reply::Refusal::Cannot.to_string()) {
+                    break; // It abstains: telling it why would not help.
+                }
+                refused = round.refused.into_iter().chain(failed).collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// One question and the answers to it.
+    async fn round(
+        &self,
+        question: &Question<'_>,
+        finding: &Finding,
+        material: &Material,
+        asking: &Asking<'_>,
+        answer: &mut Answer,
+    ) -> Result<Round, PortError> {
+        let base = question.base;
+        let region = prompt::region(base.language, &base.text, finding);
+        let asked = prompt::build(&prompt::Inputs {
+            finding,
+            path: &base.path,
+            text: &base.text,
+            region: &region,
+            flow: &material.flow,
+            pairs: &material.pairs,
+            context: &question.context,
+            conventions: material.conventions.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
+            refused: asking.refused,
+            budget: self.policy.model.question_tokens,
+        });
+        let place = finding.fingerprint.short();
+        answer.answers.extend(asked.left_out.iter().map(|what| format!("{place}: left out for want of room: {what}")));
+        let about = reply::About {
+            rule: &finding.rule,
+            path: &base.path,
+            language: base.language,
+            text: &base.text,
+            region: &region,
+            key: &asked.key,
+        };
+        let mut round = Round {
+            samples: Samples::default(),
+            model: String::new(),
+            refused: Vec::new(),
+            truncated: asked.truncated,
+        };
+        let wanted = self.policy.model.samples.max(1);
+        while round.samples.read < u32::from(wanted) && !round.samples.is_settled() {
+            let drawn = match self.draw(question, asking, &asked, &round.samples, answer).await {
+                Ok(drawn) => drawn,
+                Err(error) if round.samples.groups.is_empty() => return Err(error),
+                Err(error) => {
+                    answer.answers.push(format!("{place}: no further answer: {}", error.chain()));
+                    break;
+                }
+            };
+            let read = u32::try_from(drawn.len()).unwrap_or(u32::MAX);
+            drawn.into_iter().for_each(|one| read_one(&mut round, &about, &base.text, one));
+            if read == 0 || self.has_no_time_for_more() {
+                break;
+            }
+        }
+        answer.answers.extend(round.refused.iter().map(|why| format!("{place}: refused, {why}")));
+        Ok(round)
+    }
+
+    /// Makes candidates of what was drawn, the one that most agree on first. Whether one of them passes the checks, and why the
+    /// others do not.
+    fn candidates_of(
+        &self,
+        question: &Question<'_>,
+        finding: &Finding,
+        round: &Round,
+        answer: &mut Answer,
+    ) -> (bool, Vec<String>) {
+        let place = finding.fingerprint.short();
+        let mut groups: Vec<&Group> = round.samples.groups.iter().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.agreeing));
+        let of = round.samples.of(self.policy.model.samples.max(1));
+        let (mut passed, mut failed) = (false, Vec::new());
+        for group in groups {
+            let Group { rewrite, agreeing, answers, .. } = group;
+            answer.answers.push(format!(
+                "{place}: {} rewrote the region; {answers} answer(s) give this edit, {agreeing} of {of} agree",
+                round.model
+            ));
+            let evidence = Evidence::Model {
+                model: round.model.clone(),
+                claimed: rewrite.claimed,
+                agreeing: *agreeing,
+                samples: of,
+                past_fix_agrees: past_fix_agrees(question, finding, rewrite),
+                truncated: round.truncated,
+                record: TrackRecord::default(),
+                input_tokens: answer.calls.iter().map(|call| call.input_tokens).sum(),
+                output_tokens: answer.calls.iter().map(|call| call.output_tokens).sum(),
+            };
+            let candidate = Candidate { title: finding.rule.hint.clone(), edits: rewrite.edits.clone(), evidence };
+            match self.problem(question, finding, &candidate) {
+                Some(why) => failed.push(why),
+                None => passed = true,
+            }
+            let known = answer
+                .candidates
+                .iter()
+                .any(|(of, other)| *of == finding.fingerprint && other.edits == candidate.edits);
+            if !known {
+                answer.candidates.push((finding.fingerprint.clone(), candidate));
+            }
+        }
+        (passed, failed)
+    }
+
+    /// Why a candidate will not pass its checks. Only a look ahead: what is proposed is judged as any other.
+    fn problem(&self, question: &Question<'_>, finding: &Finding, candidate: &Candidate) -> Option<String> {
+        let base = question.base;
+        let input = VerifyInput {
+            limits: self.policy.limits,
+            ..VerifyInput::new(&base.path, &base.text, std::slice::from_ref(finding), &candidate.edits)
+        };
+        let checked = if matches!(finding.rule.origin, RuleOrigin::External { .. }) {
+            // Whether the finding is gone only its own scanner knows.
+            verify::check_edits(&input).map(drop)
+        } else {
+            verify::with_detector(&input, &self.detector, &base.repository.id).map(drop)
+        };
+        checked.err().map(|rejection| rejection.detail)
+    }
+}
+
+fn read_one(round: &mut Round, about: &reply::About<'_>, text: &str, completion: Completion) {
+    round.model.clone_from(&completion.model);
+    match reply::read(&completion, about) {
+        Ok(rewrite) => round.samples.add(text, &completion.text, rewrite),
+        Err(refusal) => {
+            round.samples.refuse();
+            let why = refusal.to_string();
+            if !round.refused.contains(&why) {
+                round.refused.push(why);
+            }
+        }
+    }
+}
+
+/// Whether a reviewed fix of the memory makes the same of the file.
+fn past_fix_agrees(question: &Question<'_>, finding: &Finding, rewrite: &reply::Rewrite) -> bool {
+    let text = &question.base.text;
+    let made = |edits| crate::fix::edit::apply(text, edits).ok().map(|patched| normalised(&patched));
+    let Some(ours) = made(&rewrite.edits) else { return false };
+    question.proposed.iter().any(|(of, candidate)| {
+        let reviewed = match &candidate.evidence {
+            Evidence::PastFix { provenance, .. } => provenance.weight() > 0.0,
+            _ => false,
+        };
+        reviewed && *of == finding.fingerprint && made(&candidate.edits).as_ref() == Some(&ours)
+    })
+}
