@@ -137,7 +137,7 @@ fn code_flow(finding: &Finding) -> Option<CodeFlow> {
         },
     };
     let locations: Vec<FlowLocation> = finding.flow.iter().map(place).collect();
-    (!locations.is_empty()).then(|| CodeFlow { thread_flows: [ThreadFlow { locations }] })
+    (!locations.is_empty()).then_some(CodeFlow { thread_flows: [ThreadFlow { locations }] })
 }
 
 fn notification((path, reason): &(RepoPath, String)) -> Notification {

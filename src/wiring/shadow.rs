@@ -44,6 +44,8 @@ impl Shadow {
             memory: Arc::new(store.memory()),
             embedder: backends.embedder(),
             model: if ask.model { backends.model()? } else { None },
+            fallback_model: if ask.model { backends.fallback_model()? } else { None },
+            large_model: if ask.model { backends.large_model()? } else { None },
             notifier: Arc::new(Nobody),
             clock: backends.clock(),
         };

@@ -121,10 +121,10 @@ impl Engine<'_, '_> {
             None if receiver.text.is_some() && object.constant().is_some() => paths.push(format!("\"\".{name}")),
             None => {}
         }
-        if let Some(written) = callee.place() {
-            if !paths.contains(&written) {
-                paths.push(written);
-            }
+        if let Some(written) = callee.place()
+            && !paths.contains(&written)
+        {
+            paths.push(written);
         }
         if paths.is_empty() {
             paths.push(format!("?.{name}"));

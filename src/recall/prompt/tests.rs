@@ -32,6 +32,7 @@ fn finding(text: &str, code: &str, origin: RuleOrigin) -> Finding {
         end: Position { line: 1, column: 1 },
         normalised: code.to_owned(),
         message: "it runs text".to_owned(),
+        flow: Vec::new(),
     }
 }
 

@@ -122,7 +122,6 @@ async fn try_all(at: Storage, places: &[Place]) {
         assert_absent(&sinks, &secret());
         reached += usize::from(assert_fenced(injection, &model));
     }
-    println!("{places:?}: {} injections, {reached} of them shown to the model", injections.len());
     assert!(reached > 0 || places == [Place::Answer], "{places:?}: none was ever shown to the model");
 }
 

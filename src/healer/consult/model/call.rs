@@ -1,6 +1,6 @@
 //! One call of one endpoint: in time, under its breaker, with what it took on record.
 
-use crate::healer::consult::{Answer, Question};
+use crate::healer::consult::Answer;
 use crate::healer::{Healer, trail};
 use crate::model::{Completion, ModelCall, Sampling};
 use crate::ports::{ErrorKind, Model, PortError};
@@ -27,7 +27,6 @@ impl Healer {
     /// Draws further answers to a question.
     pub(super) async fn draw(
         &self,
-        question: &Question<'_>,
         asking: &Asking<'_>,
         asked: &Asked,
         so_far: &Samples,
@@ -40,13 +39,12 @@ impl Healer {
         let temperature = if policy.samples > 1 { policy.temperature } else { 0.0 };
         let sampling = Sampling { count, temperature, seed: u64::from(so_far.read) + 1 };
         let purpose = if asking.revision == 0 { "fix" } else { "revision" };
-        self.call(question, (asking.endpoint, purpose), asked, &sampling, answer).await
+        self.call((asking.endpoint, purpose), asked, &sampling, answer).await
     }
 
     /// Calls the endpoint; where it cannot be reached, the one that stands in for it.
     async fn call(
         &self,
-        question: &Question<'_>,
         (endpoint, purpose): (Endpoint, &'static str),
         asked: &Asked,
         sampling: &Sampling,
@@ -57,24 +55,22 @@ impl Healer {
             Endpoint::Large => (&self.ports.large_model, "large model"),
         };
         let Some(model) = model else { return Ok(Vec::new()) };
-        let failed = match self.timed(question, (&**model, name, purpose), asked, sampling, answer).await {
+        let failed = match self.timed((&**model, name, purpose), asked, sampling, answer).await {
             Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_)) => error,
             outcome => return outcome,
         };
         let Some(fallback) = &self.ports.fallback_model else { return Err(failed) };
         answer.answers.push(format!("the {name} could not be asked, so another was: {}", failed.chain()));
-        self.timed(question, (&**fallback, "fallback model", purpose), asked, sampling, answer).await
+        self.timed((&**fallback, "fallback model", purpose), asked, sampling, answer).await
     }
 
     async fn timed(
         &self,
-        question: &Question<'_>,
         (model, name, purpose): (&dyn Model, &'static str, &'static str),
         asked: &Asked,
         sampling: &Sampling,
         answer: &mut Answer,
     ) -> Result<Vec<Completion>, PortError> {
-        let _ = question;
         let timeout = self.policy.model_timeout;
         let begun = self.ports.clock.now();
         let drawn = async {

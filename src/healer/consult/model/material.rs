@@ -2,7 +2,7 @@
 
 use crate::healer::Healer;
 use crate::healer::consult::Question;
-use crate::model::{Finding, RepoPath};
+use crate::model::{Finding, FlowRole, FlowStep, RepoPath};
 use crate::ports::PortError;
 use crate::recall::prompt::Pair;
 
@@ -24,10 +24,15 @@ pub(super) struct Material {
     pub missing: Vec<String>,
 }
 
+/// One step of a flow, in a line.
+fn told(step: &FlowStep) -> String {
+    format!("line {}, {}: {}", step.start.line, step.role, step.code)
+}
+
 impl Healer {
     /// Collects what helps. What cannot be had is told and left out: the question is asked all the same.
     pub(super) async fn material(&self, question: &Question<'_>, finding: &Finding) -> Material {
-        let mut material = Material::default();
+        let mut material = Material { flow: finding.flow.iter().map(told).collect(), ..Material::default() };
         match self.guarded("memory", self.pairs(question, finding)).await {
             Ok(pairs) => material.pairs = pairs,
             Err(error) => material.missing.push(format!("without fixes from memory: {}", error.chain())),

@@ -69,7 +69,7 @@ impl Healer {
             let mut refused = Vec::new();
             for revision in 0..=self.policy.model.revisions {
                 let asking = Asking { endpoint, revision, refused: &refused };
-                let round = self.round(question, finding, &material, &asking, answer).await?;
+                let round = self.round((question, finding), &material, &asking, answer).await?;
                 let proposed = !round.samples.groups.is_empty();
                 let (passed, failed) = self.candidates_of(question, finding, &round, answer);
                 if passed {
@@ -87,8 +87,7 @@ impl Healer {
     /// One question and the answers to it.
     async fn round(
         &self,
-        question: &Question<'_>,
-        finding: &Finding,
+        (question, finding): (&Question<'_>, &Finding),
         material: &Material,
         asking: &Asking<'_>,
         answer: &mut Answer,
@@ -125,7 +124,7 @@ impl Healer {
         };
         let wanted = self.policy.model.samples.max(1);
         while round.samples.read < u32::from(wanted) && !round.samples.is_settled() {
-            let drawn = match self.draw(question, asking, &asked, &round.samples, answer).await {
+            let drawn = match self.draw(asking, &asked, &round.samples, answer).await {
                 Ok(drawn) => drawn,
                 Err(error) if round.samples.groups.is_empty() => return Err(error),
                 Err(error) => {
