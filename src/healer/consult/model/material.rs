@@ -2,7 +2,7 @@
 
 use crate::healer::Healer;
 use crate::healer::consult::Question;
-use crate::model::{Finding, FlowRole, FlowStep, RepoPath};
+use crate::model::{Finding, FlowStep, RepoPath};
 use crate::ports::PortError;
 use crate::recall::prompt::Pair;
 
