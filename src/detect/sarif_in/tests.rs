@@ -139,8 +139,8 @@ fn cwe_numbers_are_found_wherever_scanners_put_them() {
     assert_eq!(with(&|run| rule(run, "properties", json!({"cwe": ["CWE-79"]}))), "XSS");
     assert_eq!(with(&|run| rule(run, "properties", json!({"cwe": "502"}))), "UNSAFE_DESERIALIZATION");
     assert_eq!(
-        with(&|run| rule(run, "relationships", json!([{"target": {"id": "327", "toolComponent": {"name": "CWE"}}}]))),
-        "WEAK_CIPHER"
+        with(&|run| rule(run, "relationships", json!([{"target": {"id": "611", "toolComponent": {"name": "CWE"}}}]))),
+        "XXE"
     );
     assert_eq!(
         with(&|run| rule(run, "helpUri", json!("https://cwe.mitre.org/data/definitions/22.html"))),
@@ -208,12 +208,15 @@ fn what_is_not_sarif_is_an_error_with_the_remedy() {
 
 #[test]
 fn equal_findings_have_their_own_fingerprints_and_secrets_stay_inside() {
-    let mut report = report("src/a%20b.py", &json!({"startLine": 1}));
-    let again = report["runs"][0]["results"][0].clone();
+    let mut report = report("src/a%20b.py", &json!({"startLine": 1, "startColumn": 8, "endColumn": 10}));
+    let mut again = report["runs"][0]["results"][0].clone();
+    let place = json!({"startLine": 4, "startColumn": 15, "endColumn": 17});
+    again["locations"][0]["physicalLocation"]["region"] = place;
     let token = ["ghp", "_", &"aB3dE5".repeat(6)].concat();
     report["runs"][0]["results"].as_array_mut().unwrap().push(again);
     report["runs"][0]["results"][0]["message"]["text"] = json!(format!("found {token} here"));
     let findings = import(&report, None).findings;
+    assert_eq!(findings[0].normalised, findings[1].normalised);
     assert_ne!(findings[0].fingerprint, findings[1].fingerprint);
     assert!(!findings[0].message.contains(&token));
 }
