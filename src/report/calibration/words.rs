@@ -91,7 +91,7 @@ fn reliability(calibration: &Calibration) -> Vec<Line> {
     let mut table = Table::new(&["confidence", "outcomes", "merged", "mean confidence", "share", "95 % interval"]);
     for bin in calibration.bins.iter().filter(|bin| bin.outcomes > 0) {
         let to = if bin.to == 100 { "100".to_owned() } else { format!("{}", bin.to - 1) };
-        let interval = bin.interval.map_or_else(none, |(low, high)| format!("{:.2} – {:.2}", low, high));
+        let interval = bin.interval.map_or_else(none, |(low, high)| format!("{low:.2} – {high:.2}"));
         let (mean, share) = (figure(bin.mean_confidence), figure(bin.share));
         let cells =
             [format!("{} to {to}", bin.from), bin.outcomes.to_string(), bin.right.to_string(), mean, share, interval];
