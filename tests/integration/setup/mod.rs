@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::push::receiver::sign;
 use crate::support::aws::aws;
 use crate::support::github_api::{APP_ID, APP_KEY, GitHubApi};
+use crate::support::proxy::{Answer, Fault, Proxy, Seen};
 use crate::support::servers;
 
 const CONVERSION: &str = "POST /app-manifests/{code}/conversions";
@@ -302,7 +303,16 @@ async fn secrets_move_to_secrets_manager_and_only_then_leave_this_machine() {
     assert!(status == "bad" && detail.contains("they stay in file:"), "{detail}");
     assert_eq!(world.file("private-key.pem"), APP_KEY);
 
-    configured(&moto);
+    // A store that says yes and keeps nothing.
+    let proxy = Proxy::before(&moto).await;
+    let creates =
+        |request: &Seen| request.header("x-amz-target").is_some_and(|target| target.ends_with(".CreateSecret"));
+    proxy.spoil(creates, [Fault::Instead(Answer::new(200, "{}")), Fault::Instead(Answer::new(200, "{}"))]);
+    configured(proxy.url());
+    let (status, detail) = world.run(&["--store", &store, "--json"]).await.ended(1).step("secrets");
+    assert!(status == "bad" && detail.contains("they stay in file:"), "{detail}");
+    assert_eq!((world.file("private-key.pem").as_str(), proxy.left()), (APP_KEY, 0));
+
     let client = Client::new(aws(&moto).config("secrets").await.unwrap());
     // Terraform makes it without a value.
     client.create_secret().name(format!("{name}/webhook")).send().await.unwrap();
@@ -318,8 +328,12 @@ async fn secrets_move_to_secrets_manager_and_only_then_leave_this_machine() {
     for gone in ["private-key.pem", "webhook-secret"] {
         assert!(!world.kept().join(gone).exists(), "{gone} is still on this machine");
     }
-    world.run(&["--store", &store, "--json"]).await.ended(0);
-    assert_eq!(value("github-app").await.1, version, "what is there is not stored again");
+    // Back into files and there again: what is there already is not stored anew, which would put the secret of before out.
+    let files = format!("file:{}", world.home.path().join("elsewhere").display());
+    for place in [&store, &files, &store] {
+        world.run(&["--store", place, "--json"]).await.ended(0);
+    }
+    assert_eq!(value("github-app").await.1, version);
 }
 
 #[tokio::test(flavor = "multi_thread")]
