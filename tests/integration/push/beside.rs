@@ -244,7 +244,7 @@ async fn what_shows_comes_one_after_the_other() {
     assert_eq!(world.store.inbox().depth().await.unwrap().hidden, 1, "it is given back");
     world.clock.advance(Duration::from_secs(6));
     assert_eq!(process.worker.work(1).await.unwrap(), 1);
-    assert_eq!(world.pull_requests(), 3);
+    assert_eq!((world.pull_requests(), begun.elapsed().as_secs()), (3, 3), "who gave up its turn took none");
     world.settle().await;
     world.assert_ended().await;
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use codehealer::model::{BlobId, FixId, PastFix, Repository, RunState};
+use codehealer::model::{
+    AuditEvent, BlobId, CaseId, EventKind, FixId, Generation, PastFix, RepoPath, Repository, RuleId, RunState,
+};
 use codehealer::ports::{Clock as _, FixMemory, FixQuery, Forge, PortResult, State};
-use codehealer::state::chain::{PushEvent, PushEventKind};
+use codehealer::state::chain::{PushEvent, PushEventKind, seal};
 use codehealer::state::run::record;
 use codehealer::state::{Item, Key, Page, Query, QueryOf, Transaction, Write, keys};
 
@@ -21,6 +23,7 @@ on_both_stores! {
     two_megabytes_from_every_side_leave_small_items,
     a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code,
     a_memory_that_shows_its_entries_late_costs_no_second_question,
+    an_event_of_two_megabytes_is_stored_in_parts_and_read_back,
 }
 
 /// What an item may take in DynamoDB, bytes.
@@ -236,4 +239,25 @@ async fn a_memory_that_shows_its_entries_late_costs_no_second_question(at: Stora
     }
     // Who dies between the answer and its record leaves nobody who could know it; an answer is recorded by the next effect.
     assert_eq!(asked_twice.len(), 1, "{asked_twice:?}");
+}
+
+async fn an_event_of_two_megabytes_is_stored_in_parts_and_read_back(at: Storage) {
+    let mut world = at.world().await;
+    let scale = weighed(&mut world);
+    let (rule, path) = (RuleId::new("py-x").unwrap(), RepoPath::new("a.py").unwrap());
+    let event = seal(AuditEvent {
+        case: CaseId::of(&world.repository().id, &rule, &path),
+        generation: Generation(1),
+        sequence: 0,
+        at: 1,
+        kind: EventKind::Failed { reason: "eine \u{fc}ble Sache ".repeat(MEGABYTE / 8) },
+        previous: String::new(),
+        hash: String::new(),
+    });
+    let item = codehealer::healer::trail::event_item(&*world.state, &event).await.unwrap();
+    codehealer::healer::trail::put(&*world.state, item).await.unwrap();
+    let read = codehealer::healer::trail::events(&*world.state, &event.case, event.generation).await.unwrap();
+    assert!(read == [event], "it is read back as it was");
+    let heaviest = scale.heaviest.load(Ordering::SeqCst);
+    assert!((LIMIT / 4..LIMIT).contains(&heaviest), "{heaviest} bytes");
 }

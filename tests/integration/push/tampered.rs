@@ -19,6 +19,11 @@ on_both_stores! {
     a_head_that_is_altered_or_removed_is_named,
     a_large_detail_that_is_altered_or_removed_is_named,
     the_trail_of_a_push_is_held_to_the_same,
+    what_was_written_beside_is_named,
+    a_trail_that_was_replaced_by_another_one_is_named,
+    a_run_of_which_nothing_is_left_is_named,
+    an_event_that_was_sealed_anew_is_named,
+    every_part_of_an_event_of_a_push_counts,
 }
 
 /// A draft whose first event is so large that its detail stands beside it.
@@ -246,5 +251,167 @@ async fn the_trail_of_a_push_is_held_to_the_same(at: Storage) {
             assert!(found.iter().any(|p| p.contains(&format!("event {sequence}"))), "{sequence}: {found:?}");
             restore(&world, item).await;
         }
+    }
+}
+
+/// Nothing that anybody reads there may have been put in afterwards.
+async fn what_was_written_beside_is_named(at: Storage) {
+    let world = healed(at).await;
+    let run = world.run().await;
+    let of = QueryOf::Partition { pk: keys::pushes(&world.repository().id), prefix: String::new() };
+    let push = codehealer::healer::trail::all(&*world.state, of).await.unwrap().remove(0);
+    let push: PushHead = record(&push).unwrap();
+    for key in [event(&run, 2), keys::run(&run.case, run.generation), keys::push_event(&push.partition, 0)] {
+        let item = world.state.get(&key).await.unwrap().unwrap();
+        for (name, value) in [("approved_by", json!("ann")), ("note", json!({"deep": [1, 2]}))] {
+            world.tamper(&key, |item| drop(item.fields.insert(name.to_owned(), value))).await;
+            assert!(!problems(&world).await.is_empty(), "{name} in {key:?}");
+            restore(&world, item.clone()).await;
+        }
+    }
+    // Also inside of what was written.
+    let key = keys::run(&run.case, run.generation);
+    let item = world.state.get(&key).await.unwrap().unwrap();
+    world
+        .tamper(&key, |item| {
+            let Some(Value::Object(summary)) = item.fields.get_mut("summary") else { panic!("{item:?}") };
+            summary.insert("approved_by".to_owned(), json!("ann"));
+        })
+        .await;
+    assert!(!problems(&world).await.is_empty(), "inside of the summary");
+    restore(&world, item).await;
+}
+
+impl World {
+    async fn item(&self, key: &Key) -> Item {
+        self.state.get(key).await.unwrap().expect("it is there")
+    }
+
+    async fn put(&self, item: Item) {
+        self.force(Write::Put { item, when: Vec::new() }).await;
+    }
+}
+
+/// Every event of one run in the places of another's, with the account of them in the head: all hashes fit.
+async fn replace(world: &World, (one, other): (&RunHead, &RunHead), as_its_own: bool) {
+    let of = QueryOf::Partition { pk: keys::case_partition(&one.case), prefix: "DET#".to_owned() };
+    for mut detail in codehealer::healer::trail::all(&*world.state, of).await.unwrap() {
+        detail.key.pk = keys::case_partition(&other.case);
+        world.put(detail).await;
+    }
+    for sequence in 0..other.sequence {
+        world.remove(&event(other, sequence)).await;
+    }
+    for sequence in 0..one.sequence {
+        let mut item = Item { key: event(other, sequence), ..world.item(&event(one, sequence)).await };
+        if as_its_own {
+            item.fields.insert("case".to_owned(), json!(other.case));
+        }
+        world.put(item).await;
+    }
+    let told = world.item(&keys::run(&one.case, one.generation)).await.fields;
+    world
+        .tamper(&keys::run(&other.case, other.generation), |item| {
+            for name in ["sequence", "head_hash", "state", "summary"] {
+                item.fields.insert(name.to_owned(), told[name].clone());
+            }
+        })
+        .await;
+}
+
+async fn a_trail_that_was_replaced_by_another_one_is_named(at: Storage) {
+    for as_its_own in [false, true] {
+        let world = healed(at).await;
+        world.pushed("src/other.py", UNKNOWN).await;
+        world.settle().await;
+        let [one, other] = world.runs().await.try_into().unwrap();
+        assert_eq!(problems(&world).await, Vec::<String>::new());
+        replace(&world, (&one, &other), as_its_own).await;
+        let found = problems(&world).await;
+        assert!(found.iter().any(|problem| problem.contains(other.case.as_str())), "{as_its_own}: {found:?}");
+        assert!(found.iter().all(|problem| !problem.contains(one.case.as_str())), "{as_its_own}: {found:?}");
+    }
+    // The same with pushes.
+    for as_its_own in [false, true] {
+        let world = healed(at).await;
+        world.pushed("src/more.txt", "more\n").await;
+        world.settle().await;
+        let of = QueryOf::Partition { pk: keys::pushes(&world.repository().id), prefix: String::new() };
+        let heads = codehealer::healer::trail::all(&*world.state, of).await.unwrap();
+        let [one, .., other] = &heads[..] else { panic!("{heads:?}") };
+        let (from, to): (PushHead, PushHead) = (record(one).unwrap(), record(other).unwrap());
+        for sequence in 0..to.sequence {
+            world.remove(&keys::push_event(&to.partition, sequence)).await;
+        }
+        for sequence in 0..from.sequence {
+            let item = world.item(&keys::push_event(&from.partition, sequence)).await;
+            let mut copy = Item { key: keys::push_event(&to.partition, sequence), ..item };
+            if as_its_own {
+                copy.fields.insert("partition".to_owned(), json!(to.partition));
+            }
+            world.put(copy).await;
+        }
+        world
+            .tamper(&other.key, |item| {
+                item.fields.insert("sequence".to_owned(), json!(from.sequence));
+                item.fields.insert("head_hash".to_owned(), json!(from.head_hash));
+            })
+            .await;
+        assert!(!problems(&world).await.is_empty(), "{as_its_own}");
+    }
+}
+
+async fn a_run_of_which_nothing_is_left_is_named(at: Storage) {
+    let world = healed(at).await;
+    let run = world.run().await;
+    for sequence in 0..run.sequence {
+        world.remove(&event(&run, sequence)).await;
+    }
+    world.remove(&keys::run(&run.case, run.generation)).await;
+    let found = told(&verify_case(&*world.state, &run.case).await.unwrap());
+    assert!(found.iter().any(|problem| problem.contains("generation 1")), "{found:?}");
+}
+
+/// Who knows how hashes are made gives the event a new one; the next event, or the head, still names the old.
+async fn an_event_that_was_sealed_anew_is_named(at: Storage) {
+    let world = healed(at).await;
+    let run = world.run().await;
+    for sequence in [1, run.sequence - 1] {
+        let key = event(&run, sequence);
+        let item = world.item(&key).await;
+        let mut altered: codehealer::model::AuditEvent = record(&item).unwrap();
+        altered.at += 1;
+        let sealed = codehealer::state::chain::seal(altered);
+        world.tamper(&key, |item| item.fields = codehealer::state::run::fields(&sealed)).await;
+        let found = problems(&world).await;
+        let named = |p: &&String| p.contains(&format!("event {}", sequence + 1)) || p.contains("the last event");
+        assert!(found.iter().any(|p| named(&p)), "event {sequence}: {found:?}");
+        restore(&world, item).await;
+    }
+}
+
+async fn every_part_of_an_event_of_a_push_counts(at: Storage) {
+    let world = healed(at).await;
+    let of = QueryOf::Partition { pk: keys::pushes(&world.repository().id), prefix: String::new() };
+    let head: PushHead = record(&codehealer::healer::trail::all(&*world.state, of).await.unwrap()[0]).unwrap();
+    for sequence in 0..head.sequence {
+        let key = keys::push_event(&head.partition, sequence);
+        let item = world.item(&key).await;
+        let mut all = Vec::new();
+        places(&Value::Object(item.fields.clone()), String::new(), &mut all);
+        for place in all {
+            world
+                .tamper(&key, |item| {
+                    let mut fields = Value::Object(std::mem::take(&mut item.fields));
+                    let leaf = fields.pointer_mut(&place).unwrap();
+                    *leaf = bent(leaf);
+                    let Value::Object(fields) = fields else { panic!("it is an object") };
+                    item.fields = fields;
+                })
+                .await;
+            assert!(!problems(&world).await.is_empty(), "event {sequence} at {place}");
+            world.put(item.clone()).await;
+        }
+        restore(&world, item).await;
     }
 }
