@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use self::model::{ModelFile, Models};
+use self::model::{BudgetFile, ModelFile, Models};
 use self::services::{AwsFile, GitHubFile, OpenSearchFile, SageMakerFile, Services, SlackFile};
 use crate::healer::Policy;
 use crate::model::{Confidence, Thresholds};
@@ -39,6 +39,7 @@ pub struct File {
     pub ignore: IgnoreFile,
     pub slack_export: Option<SlackExportFile>,
     pub model: Option<ModelFile>,
+    pub budget: BudgetFile,
     pub verify: Option<VerifyFile>,
     pub github: Option<GitHubFile>,
     pub slack: Option<SlackFile>,
@@ -359,7 +360,7 @@ fn resolve(
     let nowhere = || is_function.then(|| std::env::temp_dir().join("codehealer"));
     let state = state.or_else(|| default_state(environment)).or_else(nowhere).ok_or(ConfigError::NoHome)?;
     let asked = file.model.clone().unwrap_or_default();
-    let mut policy = Policy { caps: services.caps(&limits), model: asked.policy()?, ..policy };
+    let mut policy = Policy { caps: services.caps(&limits), model: asked.policy(&file.budget)?, ..policy };
     policy.model_timeout = asked.timeout();
     if let Some(github) = &services.github {
         policy.labels.clone_from(&github.labels);

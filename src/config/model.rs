@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::services::ModelProfile;
 use super::{ConfigError, SecretSource};
-use crate::healer::{ModelPolicy, Prices};
+use crate::healer::{Budgets, Limit, ModelPolicy, Prices};
 
 /// A model behind a plain address, and how any model is asked; with a model on SageMaker only the latter.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -43,6 +43,48 @@ pub struct ModelFile {
     pub fallback: Option<OtherModelFile>,
     /// A larger model, asked where the model abstains.
     pub large: Option<OtherModelFile>,
+}
+
+/// What may be spent on models, by all workers together; what has no limit here is not limited. Windows begin at whole days, and
+/// at whole thirty days, since 1970 in UTC.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetFile {
+    /// Tokens for one case, however often it is healed.
+    pub case_tokens: Option<u64>,
+    /// Dollars for one case.
+    pub case_dollars: Option<f64>,
+    /// Tokens for the cases of one push.
+    pub push_tokens: Option<u64>,
+    /// Dollars for the cases of one push.
+    pub push_dollars: Option<f64>,
+    /// Tokens a day in one repository.
+    pub repository_tokens: Option<u64>,
+    /// Dollars a day in one repository.
+    pub repository_dollars: Option<f64>,
+    /// Tokens a day altogether.
+    pub day_tokens: Option<u64>,
+    /// Dollars a day altogether.
+    pub day_dollars: Option<f64>,
+    /// Tokens in thirty days altogether.
+    pub month_tokens: Option<u64>,
+    /// Dollars in thirty days altogether.
+    pub month_dollars: Option<f64>,
+}
+
+impl BudgetFile {
+    fn resolve(&self) -> Result<Budgets, ConfigError> {
+        let limit = |key, tokens: Option<u64>, dollars: Option<f64>| -> Result<Limit, ConfigError> {
+            Ok(Limit { tokens, micros: dollars.map(|dollars| micros(key, Some(dollars))).transpose()? })
+        };
+        Ok(Budgets {
+            case: limit("budget.case_dollars", self.case_tokens, self.case_dollars)?,
+            push: limit("budget.push_dollars", self.push_tokens, self.push_dollars)?,
+            repository: limit("budget.repository_dollars", self.repository_tokens, self.repository_dollars)?,
+            day: limit("budget.day_dollars", self.day_tokens, self.day_dollars)?,
+            month: limit("budget.month_dollars", self.month_tokens, self.month_dollars)?,
+        })
+    }
 }
 
 /// A further model: behind an address, or an endpoint of SageMaker.
@@ -163,7 +205,7 @@ impl ModelFile {
     }
 
     /// How a model is asked.
-    pub(super) fn policy(&self) -> Result<ModelPolicy, ConfigError> {
+    pub(super) fn policy(&self, budget: &BudgetFile) -> Result<ModelPolicy, ConfigError> {
         let default = ModelPolicy::default();
         let samples = self.samples.unwrap_or(default.samples);
         if !(1..=8).contains(&samples) {
@@ -181,15 +223,23 @@ impl ModelFile {
         if question_tokens < 500 {
             return Err(refused("model.question_tokens", question_tokens, "use 500 or more"));
         }
+        let prices = Prices {
+            input: micros("model.input_price", self.input_price)?,
+            output: micros("model.output_price", self.output_price)?,
+        };
+        let budgets = budget.resolve()?;
+        let limits = [budgets.case, budgets.push, budgets.repository, budgets.day, budgets.month];
+        if prices == Prices::default() && limits.iter().any(|limit| limit.micros.is_some()) {
+            let reason = "without prices nothing costs anything: set model.input_price and model.output_price";
+            return Err(refused("budget", "a limit in dollars", reason));
+        }
         Ok(ModelPolicy {
             samples,
             temperature,
             revisions,
             question_tokens,
-            prices: Prices {
-                input: micros("model.input_price", self.input_price)?,
-                output: micros("model.output_price", self.output_price)?,
-            },
+            prices,
+            budgets,
             council: self.council.unwrap_or(default.council),
         })
     }
@@ -216,7 +266,7 @@ mod tests {
 
     #[test]
     fn prices_and_samples_are_read_and_bounded() {
-        let policy = file("samples = 5\ninput_price = 0.2\noutput_price = 0.6").policy().unwrap();
+        let policy = file("samples = 5\ninput_price = 0.2\noutput_price = 0.6").policy(&BudgetFile::default()).unwrap();
         assert_eq!((policy.samples, policy.prices), (5, Prices { input: 200_000, output: 600_000 }));
         for (text, key) in [
             ("samples = 0", "model.samples"),
@@ -228,9 +278,21 @@ mod tests {
             ("input_price = -1.0", "model.input_price"),
             ("output_price = inf", "model.output_price"),
         ] {
-            let error = file(text).policy().unwrap_err().to_string();
+            let error = file(text).policy(&BudgetFile::default()).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn budgets_are_read_and_dollars_need_prices() {
+        let budget: BudgetFile = toml::from_str("day_tokens = 1000\nmonth_dollars = 2.5").unwrap();
+        let priced = file("input_price = 0.2").policy(&budget).unwrap().budgets;
+        assert_eq!(priced.day, Limit { tokens: Some(1000), micros: None });
+        assert_eq!(priced.month, Limit { tokens: None, micros: Some(2_500_000) });
+        let error = file("").policy(&budget).unwrap_err().to_string();
+        assert!(error.contains("model.input_price"), "{error}");
+        let negative: BudgetFile = toml::from_str("case_dollars = -1.0").unwrap();
+        assert!(file("input_price = 0.2").policy(&negative).unwrap_err().to_string().contains("budget.case_dollars"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod policy;
 mod quota;
 mod reconcile;
 mod scan;
+mod spend;
 mod starter;
 mod stray;
 pub mod trail;
@@ -44,6 +45,7 @@ pub use policy::{FRESH_HEAD, Policy, PolicyError, RepositoryConfig};
 pub use quota::{BreakerPolicy, Caps};
 pub use reconcile::Reconciled;
 pub use scan::{ScanReport, ScanRequest};
+pub use spend::{Budgets, Limit};
 pub use starter::StarterReport;
 pub use worker::{Observation, Observer, Settled, Worker};
 

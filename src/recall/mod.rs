@@ -4,6 +4,7 @@
 
 pub mod chat;
 pub mod completion;
+pub mod council;
 pub mod embedding;
 pub mod prompt;
 pub mod reach;

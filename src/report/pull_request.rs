@@ -80,6 +80,7 @@ pub fn body(head: &RunHead, walk: &Walk<'_>, decided: &Decided, changes: &FileCh
     change(&mut out, changes);
     sources(&mut out, walk);
     checks(&mut out, decided);
+    reviews(&mut out, walk, decided);
     confidence(&mut out, decided);
     unhealed(&mut out, decided);
     footer(&mut out, head, steering);
@@ -229,6 +230,24 @@ fn checks(out: &mut String, decided: &Decided) {
         let _ = writeln!(out, "- [x] {check}");
     }
     let _ = writeln!(out, "\n</details>\n");
+}
+
+/// What reviewers said of the change, where it was reviewed. Their words are a model's: hostile.
+fn reviews(out: &mut String, walk: &Walk<'_>, decided: &Decided) {
+    let all = walk.consulted.iter().flat_map(|asked| &asked.reviews);
+    let of_change: Vec<_> = all
+        .filter(|review| {
+            decided.chosen.iter().any(|c| c.finding == review.finding && c.candidate.evidence.source() == Source::Model)
+        })
+        .collect();
+    if of_change.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "### Reviews\n\n| concern | vote | reason |\n|---|---|---|");
+    for review in of_change {
+        let _ = writeln!(out, "| {} | {} | {} |", text(&review.concern), review.vote, text(cut(&review.reason, 300)));
+    }
+    out.push('\n');
 }
 
 fn confidence(out: &mut String, decided: &Decided) {

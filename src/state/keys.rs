@@ -167,6 +167,13 @@ pub fn reservation(scope: &str, window: u64, who: &str) -> Key {
     key(format!("BUD#{scope}#{window}"), format!("RES#{who}"))
 }
 
+/// What call number `call` of a run's step holds of the budgets for models; `again` counts calls that were made before and
+/// of which nothing is on record.
+#[must_use]
+pub fn hold(step: &str, call: usize, again: u32) -> Key {
+    key(format!("HOLD#{step}"), format!("{call:04}#{again:02}"))
+}
+
 /// Who holds the limited places of a scope.
 #[must_use]
 pub fn slots(scope: &str) -> Key {

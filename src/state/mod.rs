@@ -11,6 +11,7 @@ pub mod keys;
 pub mod limits;
 pub mod quota;
 pub mod run;
+pub mod spend;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

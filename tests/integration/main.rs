@@ -17,6 +17,7 @@ mod lambda;
 mod local_git;
 mod local_store;
 mod memory_cli;
+mod model;
 mod opensearch;
 mod push;
 mod replay;

@@ -57,7 +57,12 @@ impl Model for SageMakerModel {
     async fn draw(&self, prompt: &Prompt, sampling: &Sampling) -> PortResult<Vec<Completion>> {
         match self.ask(prompt, sampling).await {
             // Some containers refuse the very word for several answers, before they work on any.
-            Err(error) if error.kind == ErrorKind::Malformed && sampling.count > 1 && self.profile.gives_several() => {
+            Err(error)
+                if error.kind == ErrorKind::Malformed
+                    && error.attempted.starts_with("invoke")
+                    && sampling.count > 1
+                    && self.profile.gives_several() =>
+            {
                 self.ask(prompt, &Sampling { count: 1, ..*sampling }).await
             }
             outcome => outcome,

@@ -52,6 +52,21 @@ impl Settings {
         self.add("model.council", policy.council, said(given.council.is_some()));
         self.add("model.input_price", dollars(policy.prices.input), said(given.input_price.is_some()));
         self.add("model.output_price", dollars(policy.prices.output), said(given.output_price.is_some()));
+        let budgets = &policy.budgets;
+        for (name, limit) in [
+            ("case", budgets.case),
+            ("push", budgets.push),
+            ("repository", budgets.repository),
+            ("day", budgets.day),
+            ("month", budgets.month),
+        ] {
+            if let Some(tokens) = limit.tokens {
+                self.add(format!("budget.{name}_tokens"), tokens, "file");
+            }
+            if let Some(micros) = limit.micros {
+                self.add(format!("budget.{name}_dollars"), dollars(micros), "file");
+            }
+        }
         for (key, other) in [("model.fallback", &models.fallback), ("model.large", &models.large)] {
             if let Some(other) = other {
                 self.add(key, other.place(), "file");

@@ -8,6 +8,7 @@ mod doctor;
 mod heal;
 mod inbox;
 mod memory;
+mod model;
 mod output;
 mod ping;
 mod replay;
@@ -139,6 +140,9 @@ enum Command {
     /// copied from the future. The model and the team's chat are asked only when you say so: a model costs money, and the chat may know
     /// what came later.
     Replay(replay::ReplayArgs),
+    /// Whether the configured model can do what is asked of it
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Tasks that wait or were put aside
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
@@ -292,6 +296,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit> {
         Command::Calibrate(args) => calibrate::run(session, args).await,
         Command::Memory(command) => memory::run(session, command).await,
         Command::Replay(args) => replay::run(session, args).await,
+        Command::Model(command) => model::run(session, command).await,
         Command::Inbox(command) => inbox::run(session, command).await,
         Command::Rules(command) => rules::run(session, command).await,
         Command::Config(command) => config::run(session, command),

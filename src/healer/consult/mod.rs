@@ -9,6 +9,7 @@ mod team;
 use super::heal::replay;
 use super::judge::Base;
 use super::lease::Leased;
+use super::spend::Spender;
 use super::{HealError, Healer};
 use crate::detect::redact::{redact, secrets_in};
 use crate::fix::edit;
@@ -29,6 +30,8 @@ pub(super) struct Answer {
     pub calls: Vec<ModelCall>,
     /// What reviewers said.
     pub reviews: Vec<Review>,
+    /// Calls that were begun, also those that failed.
+    pub begun: usize,
 }
 
 /// What a source is asked about.
@@ -41,6 +44,8 @@ pub(super) struct Question<'a> {
     pub proposed: Vec<&'a (Fingerprint, Candidate)>,
     /// The commit that the run is pinned to.
     pub commit: &'a CommitId,
+    /// Whose spending it is.
+    pub spender: Spender,
 }
 
 impl Healer {
@@ -62,6 +67,7 @@ impl Healer {
             context: walk.consulted.iter().flat_map(|c| c.context.iter().map(String::as_str)).collect(),
             proposed: walk.consulted.iter().flat_map(|c| &c.candidates).collect(),
             commit: walk.commit,
+            spender: self.spender(leased, walk.commit.as_str()),
         };
         let begun = self.ports.clock.now();
         let asked = match source {

@@ -1,5 +1,7 @@
 //! How a model is asked: how often, how varied, how much, and what it costs.
 
+use crate::healer::Budgets;
+
 /// How a model is asked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModelPolicy {
@@ -12,6 +14,8 @@ pub struct ModelPolicy {
     /// Tokens that a question may have, estimated.
     pub question_tokens: u64,
     pub prices: Prices,
+    /// What may be spent.
+    pub budgets: Budgets,
     /// Whether verified proposals are reviewed by further calls.
     pub council: bool,
 }
@@ -24,6 +28,7 @@ impl Default for ModelPolicy {
             revisions: 1,
             question_tokens: 6_000,
             prices: Prices::default(),
+            budgets: Budgets::default(),
             council: false,
         }
     }

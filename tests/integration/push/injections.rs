@@ -16,7 +16,7 @@ use serde::Deserialize;
 use self::attack::{Dialect, obey, refused_for};
 use self::quiet::{assert_quiet_line, assert_quiet_markdown, assert_quiet_slack};
 use super::hostile::changed;
-use super::secrets::{Sources, assert_absent, sinks};
+use super::secrets::{assert_absent, sinks};
 use crate::support::fixes;
 use crate::support::log::Log;
 use crate::support::slack::Chat;
@@ -115,8 +115,7 @@ async fn try_all(at: Storage, places: &[Place]) {
         world.settle().await;
         world.assert_ended().await;
         assert_nothing_forbidden(&world, &model, injection, (&file, &text)).await;
-        let sources = Sources { world: &world, log: &log, model: &model };
-        let mut sinks = sinks(sources).await;
+        let mut sinks = sinks(&world, &log, &model).await;
         // What the memory was given by this test itself, it has.
         sinks.retain(|(name, _)| injection.place != Place::Memory || !["memory", "stores"].contains(name));
         assert_absent(&sinks, &secret());

@@ -105,15 +105,8 @@ fn told(number: usize, secret: &str) -> Told {
     Told { code, question, answer }
 }
 
-/// Where text of ours can be read.
-pub(super) struct Sources<'a> {
-    pub world: &'a World,
-    pub log: &'a Log,
-    pub model: &'a ScriptedModel,
-}
-
 /// Every place where text of ours can be read, by name.
-pub(super) async fn sinks(Sources { world, log, model }: Sources<'_>) -> Vec<(&'static str, String)> {
+pub(super) async fn sinks(world: &World, log: &Log, model: &ScriptedModel) -> Vec<(&'static str, String)> {
     let read = |folder: &str| -> String {
         let all = files(&world.folder().join(folder));
         all.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
@@ -189,7 +182,7 @@ async fn no_secret_reaches_any_sink(at: Storage) {
         world.process().drain().await.unwrap();
         world.pass(std::time::Duration::from_secs(26 * 3600 * u64::from(number == 0))).await;
         assert!(!world.runs().await.is_empty(), "{secret}: nothing was found");
-        let sinks = sinks(Sources { world: &world, log: &log, model: &model }).await;
+        let sinks = sinks(&world, &log, &model).await;
         assert_absent(&sinks, secret);
         for part in [noise(MIXED, 64, 901), noise(MIXED, 64, 902)] {
             assert_absent(&sinks, &part);
@@ -209,7 +202,7 @@ async fn a_fix_beside_a_secret_is_proposed_without_showing_it(at: Storage) {
         world.process().drain().await.unwrap();
         assert!(world.branches().len() == 1 && world.pull_requests() >= 1, "{secret}");
         let model = ScriptedModel::answering(|_| Ok(String::new()));
-        let sinks = sinks(Sources { world: &world, log: &Log::default(), model: &model }).await;
+        let sinks = sinks(&world, &Log::default(), &model).await;
         assert_absent(&sinks, &secret);
         let tip = world.branches().into_values().next().unwrap();
         let fixed = world.git.file_at(&codehealer::model::CommitId::new(tip).unwrap(), "src/config.py");

@@ -8,6 +8,7 @@ pub mod fixes;
 pub mod git;
 pub mod github_api;
 pub mod log;
+pub mod model_server;
 pub mod proxy;
 pub mod reference;
 pub mod relay;

@@ -116,6 +116,26 @@ pub async fn moto() -> String {
     SERVER.url().await
 }
 
+/// A server of OpenAI's chat, written by others, that answers every question with the same text. It has no model.
+pub async fn chat() -> String {
+    static SERVER: Server = Server::new(Spec {
+        name: "mockllm",
+        command: |place| {
+            let responses = place.scratch.join("responses.yml");
+            let text =
+                "responses: {}\ndefaults: {unknown_response: \"a canned answer\"}\nsettings: {lag_enabled: false}\n";
+            std::fs::write(&responses, text).unwrap();
+            let mut command = Command::new(place.installed.join("bin/mockllm"));
+            command.args(["start", "--host", "127.0.0.1", "--port"]).arg(place.port.to_string());
+            command.arg("--responses").arg(responses);
+            command
+        },
+        ready: "/openapi.json",
+        patience: PATIENCE,
+    });
+    SERVER.url().await
+}
+
 /// A real OpenSearch node with its k-NN plugin, empty; every test has an index of its own there.
 pub async fn opensearch() -> String {
     static SERVER: Server = Server::new(Spec {

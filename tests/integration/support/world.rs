@@ -114,6 +114,8 @@ pub struct World {
     pub memory: Arc<dyn FixMemory>,
     pub embedder: Arc<dyn Embedder>,
     pub model: Option<Arc<dyn Model>>,
+    pub fallback_model: Option<Arc<dyn Model>>,
+    pub large_model: Option<Arc<dyn Model>>,
     pub policy: Policy,
     /// Who pushes, as the webhook names them.
     pub pusher: String,
@@ -154,6 +156,8 @@ impl World {
             memory,
             embedder,
             model,
+            fallback_model: None,
+            large_model: None,
             policy,
             pusher: "ann".to_owned(),
             by_name: false,
@@ -196,8 +200,8 @@ impl World {
             memory: Under::new(Arc::clone(&self.memory), &fault),
             embedder: Under::new(Arc::clone(&self.embedder), &fault),
             model: self.model.clone().map(|model| Under::new(model, &fault) as Arc<dyn Model>),
-            fallback_model: None,
-            large_model: None,
+            fallback_model: self.fallback_model.clone(),
+            large_model: self.large_model.clone(),
             notifier: Under::<dyn codehealer::ports::Notifier>::new(
                 Arc::new(FileNotifier::new(self.folder().join("notices"), show)),
                 &fault,

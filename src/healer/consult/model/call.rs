@@ -1,17 +1,47 @@
 //! One call of one endpoint: in time, under its breaker, with what it took on record.
 
-use crate::healer::consult::Answer;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::Inquiry;
+use crate::detect::redact::redact;
+use crate::healer::consult::{Answer, Question};
+use crate::healer::spend::Short;
 use crate::healer::{Healer, trail};
 use crate::model::{Completion, ModelCall, Sampling};
 use crate::ports::{ErrorKind, Model, PortError};
 use crate::recall::prompt::Asked;
 use crate::recall::samples::Samples;
+use crate::state::spend::Amount;
 
 /// Which endpoint is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     First,
     Large,
+}
+
+/// One call.
+pub(super) struct Call<'a> {
+    /// What it is for.
+    pub purpose: &'static str,
+    pub asked: &'a Asked,
+    pub sampling: Sampling,
+}
+
+/// Why a call brought nothing.
+enum Failed {
+    /// It was not made: nothing else may be asked instead.
+    Budget(PortError),
+    Endpoint(PortError),
+}
+
+impl Failed {
+    fn into_error(self) -> PortError {
+        match self {
+            Self::Budget(error) | Self::Endpoint(error) => error,
+        }
+    }
 }
 
 /// A question within its rounds.
@@ -27,9 +57,9 @@ impl Healer {
     /// Draws further answers to a question.
     pub(super) async fn draw(
         &self,
+        inquiry: &Inquiry<'_>,
         asking: &Asking<'_>,
-        asked: &Asked,
-        so_far: &Samples,
+        (asked, so_far): (&Asked, &Samples),
         answer: &mut Answer,
     ) -> Result<Vec<Completion>, PortError> {
         let policy = &self.policy.model;
@@ -39,15 +69,16 @@ impl Healer {
         let temperature = if policy.samples > 1 { policy.temperature } else { 0.0 };
         let sampling = Sampling { count, temperature, seed: u64::from(so_far.read) + 1 };
         let purpose = if asking.revision == 0 { "fix" } else { "revision" };
-        self.call((asking.endpoint, purpose), asked, &sampling, answer).await
+        self.call(inquiry.question, asking.endpoint, &Call { purpose, asked, sampling }, answer).await
     }
 
-    /// Calls the endpoint; where it cannot be reached, the one that stands in for it.
-    async fn call(
+    /// Calls the endpoint; where it cannot be reached, the one that stands in for it. Gives nothing back when nothing may be
+    /// spent any more, and no waiting would help.
+    pub(super) async fn call(
         &self,
-        (endpoint, purpose): (Endpoint, &'static str),
-        asked: &Asked,
-        sampling: &Sampling,
+        question: &Question<'_>,
+        endpoint: Endpoint,
+        call: &Call<'_>,
         answer: &mut Answer,
     ) -> Result<Vec<Completion>, PortError> {
         let (model, name) = match endpoint {
@@ -55,49 +86,97 @@ impl Healer {
             Endpoint::Large => (&self.ports.large_model, "large model"),
         };
         let Some(model) = model else { return Ok(Vec::new()) };
-        let failed = match self.timed((&**model, name, purpose), asked, sampling, answer).await {
-            Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_)) => error,
-            outcome => return outcome,
+        let failed = match self.spend(question, (&**model, name), call, answer).await {
+            Err(Failed::Endpoint(error)) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_)) => {
+                error
+            }
+            outcome => return outcome.map_err(Failed::into_error),
         };
         let Some(fallback) = &self.ports.fallback_model else { return Err(failed) };
         answer.answers.push(format!("the {name} could not be asked, so another was: {}", failed.chain()));
-        self.timed((&**fallback, "fallback model", purpose), asked, sampling, answer).await
+        self.spend(question, (&**fallback, "fallback model"), call, answer).await.map_err(Failed::into_error)
     }
 
-    async fn timed(
+    /// One call within the budgets: what it may take at most is held before it, and settled after it.
+    async fn spend(
         &self,
-        (model, name, purpose): (&dyn Model, &'static str, &'static str),
-        asked: &Asked,
-        sampling: &Sampling,
+        question: &Question<'_>,
+        (model, name): (&dyn Model, &'static str),
+        call: &Call<'_>,
         answer: &mut Answer,
-    ) -> Result<Vec<Completion>, PortError> {
-        let timeout = self.policy.model_timeout;
-        let begun = self.ports.clock.now();
-        let drawn = async {
-            let drawn = if sampling.count == 1 && sampling.temperature == 0.0 {
-                tokio::time::timeout(timeout, async { model.complete(&asked.prompt).await.map(|one| vec![one]) }).await
-            } else {
-                tokio::time::timeout(timeout, model.draw(&asked.prompt, sampling)).await
-            };
-            drawn.map_err(|_| {
-                PortError::new("model", format!("get an answer within {timeout:?}"), ErrorKind::Unavailable)
-            })?
+    ) -> Result<Vec<Completion>, Failed> {
+        let number = answer.begun;
+        answer.begun += 1;
+        let held = match self.hold(&question.spender, number, self.at_most(call)).await {
+            Ok(held) => held,
+            Err(Short::Failed(error)) => return Err(Failed::Budget(error)),
+            Err(Short::Spent { reason, until: None }) => {
+                answer.answers.push(format!("not asked: {reason}"));
+                return Ok(Vec::new());
+            }
+            Err(Short::Spent { reason, until: Some(until) }) => {
+                let wait = Duration::from_millis(until.saturating_sub(self.ports.clock.now()));
+                let error = PortError::new("model", format!("ask: {reason}"), ErrorKind::Throttled(wait));
+                return Err(Failed::Budget(error));
+            }
         };
-        let drawn = self.guarded(name, drawn).await?;
+        let begun = self.ports.clock.now();
+        let sent = AtomicBool::new(false);
+        let drawn = self.guarded(name, self.drawn(model, call, &sent)).await;
+        if let Some(held) = held {
+            let taken = self.taken(call, &drawn, sent.load(Ordering::Relaxed));
+            if let Err(error) = self.settle(&question.spender, &held, taken).await {
+                // What is held and not settled counts as spent: the limit is kept, and the answer is too.
+                let why = redact(&error.chain()).into_owned();
+                tracing::warn!(error = why, "what a call took could not be settled");
+            }
+        }
+        let drawn = drawn.map_err(Failed::Endpoint)?;
         let millis = self.ports.clock.now().saturating_sub(begun);
-        answer.calls.push(self.on_record(purpose, asked, &drawn, millis));
+        answer.calls.push(self.on_record(call, &drawn, millis));
         Ok(drawn)
     }
 
-    fn on_record(&self, purpose: &str, asked: &Asked, drawn: &[Completion], millis: u64) -> ModelCall {
-        let input_tokens = drawn.iter().map(|one| one.input_tokens).sum();
-        let output_tokens = drawn.iter().map(|one| one.output_tokens).sum();
+    fn at_most(&self, call: &Call<'_>) -> Amount {
+        let answers = u64::from(call.asked.prompt.max_tokens) * u64::from(call.sampling.count);
+        self.amount(call.asked.tokens, answers)
+    }
+
+    fn taken(&self, call: &Call<'_>, drawn: &Result<Vec<Completion>, PortError>, sent: bool) -> Amount {
+        match drawn {
+            Ok(drawn) => self.amount(input_of(drawn), output_of(drawn)),
+            // It may have worked on the question until it was given up.
+            Err(error) if error.kind == ErrorKind::Unavailable && sent => self.amount(call.asked.tokens, 0),
+            Err(_) => Amount::default(),
+        }
+    }
+
+    fn amount(&self, input_tokens: u64, output_tokens: u64) -> Amount {
+        let tokens = input_tokens.saturating_add(output_tokens);
+        Amount { tokens, micros: self.policy.model.prices.of(input_tokens, output_tokens) }
+    }
+
+    async fn drawn(&self, model: &dyn Model, call: &Call<'_>, sent: &AtomicBool) -> Result<Vec<Completion>, PortError> {
+        sent.store(true, Ordering::Relaxed);
+        let (timeout, prompt, sampling) = (self.policy.model_timeout, &call.asked.prompt, &call.sampling);
+        let drawn = if sampling.count == 1 && sampling.temperature == 0.0 {
+            let one = async { model.complete(prompt).await.map(|one| vec![one]) };
+            tokio::time::timeout(timeout, one).await
+        } else {
+            tokio::time::timeout(timeout, model.draw(prompt, sampling)).await
+        };
+        let late = |_| PortError::new("model", format!("get an answer within {timeout:?}"), ErrorKind::Unavailable);
+        drawn.map_err(late)?
+    }
+
+    fn on_record(&self, call: &Call<'_>, drawn: &[Completion], millis: u64) -> ModelCall {
+        let (input_tokens, output_tokens) = (input_of(drawn), output_of(drawn));
         ModelCall {
-            purpose: purpose.to_owned(),
+            purpose: call.purpose.to_owned(),
             model: drawn.first().map(|one| one.model.chars().take(120).collect()).unwrap_or_default(),
             answers: u32::try_from(drawn.len()).unwrap_or(u32::MAX),
             millis,
-            expected_tokens: asked.tokens,
+            expected_tokens: call.asked.tokens,
             input_tokens,
             output_tokens,
             estimated: drawn.iter().any(|one| one.estimated),
@@ -110,4 +189,12 @@ impl Healer {
         let enough = self.ports.clock.now().saturating_add(trail::millis(self.policy.model_timeout));
         self.deadline.is_some_and(|deadline| enough >= deadline)
     }
+}
+
+fn input_of(drawn: &[Completion]) -> u64 {
+    drawn.iter().map(|one| one.input_tokens).fold(0, u64::saturating_add)
+}
+
+fn output_of(drawn: &[Completion]) -> u64 {
+    drawn.iter().map(|one| one.output_tokens).fold(0, u64::saturating_add)
 }

@@ -2,6 +2,7 @@
 //! all fail the checks, one more question tells why; when the model abstains, a larger one is asked.
 
 mod call;
+mod council;
 mod material;
 
 use self::call::{Asking, Endpoint};
@@ -9,13 +10,20 @@ use self::material::Material;
 use super::{Answer, Question};
 use crate::fix::verify::{self, VerifyInput};
 use crate::healer::Healer;
-use crate::model::{Candidate, Completion, Evidence, Finding, RuleOrigin, TrackRecord};
+use crate::model::{Candidate, Completion, Edit, Evidence, Finding, RuleOrigin, TrackRecord};
 use crate::ports::{ErrorKind, PortError};
 use crate::recall::samples::{Group, Samples, normalised};
 use crate::recall::{prompt, reply};
 
 /// Findings of one case that are asked about; the rest waits for a person.
 const QUESTIONS: usize = 5;
+
+/// What is asked about one finding.
+struct Inquiry<'a> {
+    question: &'a Question<'a>,
+    finding: &'a Finding,
+    material: Material,
+}
 
 /// What one round of answers gave for one finding.
 struct Round {
@@ -60,20 +68,24 @@ impl Healer {
         finding: &Finding,
         answer: &mut Answer,
     ) -> Result<(), PortError> {
-        let material = self.material(question, finding).await;
+        let inquiry = Inquiry { question, finding, material: self.material(question, finding).await };
         let place = finding.fingerprint.short();
-        answer.answers.extend(material.missing.iter().map(|why| format!("{place}: {why}")));
+        answer.answers.extend(inquiry.material.missing.iter().map(|why| format!("{place}: {why}")));
         let mut endpoints = vec![Endpoint::First];
         endpoints.extend(self.ports.large_model.is_some().then_some(Endpoint::Large));
         for endpoint in endpoints {
             let mut refused = Vec::new();
             for revision in 0..=self.policy.model.revisions {
                 let asking = Asking { endpoint, revision, refused: &refused };
-                let round = self.round((question, finding), &material, &asking, answer).await?;
+                let round = self.round(&inquiry, &asking, answer).await?;
                 let proposed = !round.samples.groups.is_empty();
-                let (passed, failed) = self.candidates_of(question, finding, &round, answer);
-                if passed {
-                    return Ok(());
+                let (passed, mut failed) = self.candidates_of(question, finding, &round, answer);
+                if !passed.is_empty() {
+                    let vetoes = self.council(question, finding, &passed, answer).await?;
+                    if vetoes.len() < passed.len() {
+                        return Ok(());
+                    }
+                    failed.extend(vetoes);
                 }
                 if !proposed && round.refused.iter().all(|why| *why == reply::Refusal::Cannot.to_string()) {
                     break; // It abstains: telling it why would not help.
@@ -84,14 +96,42 @@ impl Healer {
         Ok(())
     }
 
-    /// One question and the answers to it.
-    async fn round(
+    /// Has the candidates that passed the checks reviewed, where that is wanted; those that are vetoed, or that not everybody
+    /// could review, are no candidates any more. Returns the vetoes.
+    async fn council(
         &self,
-        (question, finding): (&Question<'_>, &Finding),
-        material: &Material,
-        asking: &Asking<'_>,
+        question: &Question<'_>,
+        finding: &Finding,
+        passed: &[Candidate],
         answer: &mut Answer,
-    ) -> Result<Round, PortError> {
+    ) -> Result<Vec<String>, PortError> {
+        let mut vetoes = Vec::new();
+        if !self.policy.model.council {
+            return Ok(vetoes);
+        }
+        let without = |answer: &mut Answer, edits: &[Edit]| {
+            answer.candidates.retain(|(of, one)| *of != finding.fingerprint || one.edits != edits);
+        };
+        for candidate in passed {
+            match self.reviewed(question, finding, candidate, answer).await {
+                Ok(None) => {}
+                Ok(Some(veto)) => {
+                    answer.answers.push(format!("{}: {veto}", finding.fingerprint.short()));
+                    without(answer, &candidate.edits);
+                    vetoes.push(veto);
+                }
+                Err(error) => {
+                    passed.iter().for_each(|one| without(answer, &one.edits));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(vetoes)
+    }
+
+    /// One question and the answers to it.
+    async fn round(&self, inquiry: &Inquiry<'_>, asking: &Asking<'_>, answer: &mut Answer) -> Result<Round, PortError> {
+        let (question, finding, material) = (inquiry.question, inquiry.finding, &inquiry.material);
         let base = question.base;
         let region = prompt::region(base.language, &base.text, finding);
         let asked = prompt::build(&prompt::Inputs {
@@ -124,7 +164,7 @@ impl Healer {
         };
         let wanted = self.policy.model.samples.max(1);
         while round.samples.read < u32::from(wanted) && !round.samples.is_settled() {
-            let drawn = match self.draw(asking, &asked, &round.samples, answer).await {
+            let drawn = match self.draw(inquiry, asking, (&asked, &round.samples), answer).await {
                 Ok(drawn) => drawn,
                 Err(error) if round.samples.groups.is_empty() => return Err(error),
                 Err(error) => {
@@ -142,7 +182,7 @@ impl Healer {
         Ok(round)
     }
 
-    /// Makes candidates of what was drawn, the one that most agree on first. Whether one of them passes the checks, and why the
+    /// Makes candidates of what was drawn, the one that most agree on first. Returns those that pass the checks, and why the
     /// others do not.
     fn candidates_of(
         &self,
@@ -150,12 +190,12 @@ impl Healer {
         finding: &Finding,
         round: &Round,
         answer: &mut Answer,
-    ) -> (bool, Vec<String>) {
+    ) -> (Vec<Candidate>, Vec<String>) {
         let place = finding.fingerprint.short();
         let mut groups: Vec<&Group> = round.samples.groups.iter().collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.agreeing));
         let of = round.samples.of(self.policy.model.samples.max(1));
-        let (mut passed, mut failed) = (false, Vec::new());
+        let (mut passed, mut failed) = (Vec::new(), Vec::new());
         for group in groups {
             let Group { rewrite, agreeing, answers, .. } = group;
             answer.answers.push(format!(
@@ -176,7 +216,7 @@ impl Healer {
             let candidate = Candidate { title: finding.rule.hint.clone(), edits: rewrite.edits.clone(), evidence };
             match self.problem(question, finding, &candidate) {
                 Some(why) => failed.push(why),
-                None => passed = true,
+                None => passed.push(candidate.clone()),
             }
             let known = answer
                 .candidates

@@ -1,0 +1,168 @@
+//! What models may cost, kept by all workers together: exactly, also where answers are lost; told once a level; and what does not
+//! fit waits or ends, as its window says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codehealer::healer::{Budgets, Limit};
+use codehealer::model::{CaseOutcome, EventKind, ModelCall, RunState};
+use codehealer::ports::Clock;
+use codehealer::state::spend::Spent;
+use codehealer::state::{keys, run::record};
+
+use crate::support::faults::{Fault, LosesAnswers};
+use crate::support::stores::{Storage, on_both_stores};
+use crate::support::world::{Process, Push, ScriptedModel, UNKNOWN, World};
+
+on_both_stores! {
+    a_day_is_never_overspent_while_answers_are_lost,
+    what_is_spent_is_told_once_a_level,
+    a_case_that_spent_its_own_ends_without_waiting,
+    without_a_limit_nothing_is_counted;
+    on_threads:
+    many_workers_together_keep_within_a_day,
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn tokens(limit: u64) -> Limit {
+    Limit { tokens: Some(limit), micros: None }
+}
+
+fn good() -> Arc<ScriptedModel> {
+    ScriptedModel::rewriting("%s has %s", "%s has", "80")
+}
+
+/// A world whose day has just begun, with so many files that each need the model.
+async fn world(at: Storage, model: &Arc<ScriptedModel>, budgets: Budgets, files: usize) -> World {
+    let mut world = at.world().await.with_model(model);
+    world.policy.model.budgets = budgets;
+    world.clock.advance(Duration::from_millis(DAY_MS - world.clock.now() % DAY_MS));
+    let before = world.git.tip("develop");
+    let mut change = world.git.on("develop");
+    for number in 0..files {
+        change = change.file(&format!("src/tell{number}.py"), UNKNOWN);
+    }
+    let after = change.commit("many");
+    world.deliver(&Push { before, after }).await;
+    world
+}
+
+async fn work(world: &World, process: &Process) {
+    for _ in 0..60 {
+        let _ = process.worker.reconcile().await;
+        while process.worker.work(10).await.unwrap_or(1) > 0 {}
+        let depth = world.store.inbox().depth().await.unwrap();
+        if depth.ready + depth.hidden == 0 {
+            return;
+        }
+        world.clock.advance(Duration::from_secs(21));
+    }
+}
+
+/// Every call on record, of all runs.
+async fn calls(world: &World) -> Vec<ModelCall> {
+    let mut all = Vec::new();
+    for run in world.runs().await {
+        for event in world.events(&run).await {
+            if let EventKind::Consulted(asked) = event.kind {
+                all.extend(asked.calls);
+            }
+        }
+    }
+    all
+}
+
+async fn spent(world: &World, scope: &str, window: u64) -> Spent {
+    let item = world.state.get(&keys::budget(scope, window)).await.unwrap();
+    item.map(|item| record(&item).unwrap()).unwrap_or_default()
+}
+
+fn sum(calls: &[ModelCall]) -> u64 {
+    calls.iter().map(|call| call.input_tokens + call.output_tokens).sum()
+}
+
+async fn a_day_is_never_overspent_while_answers_are_lost(at: Storage) {
+    let model = good();
+    // Room to hold a few questions at a time; each takes 150 in the end.
+    let world = world(at, &model, Budgets { day: tokens(4_000), ..Budgets::default() }, 30).await;
+    let today = world.clock.now() / DAY_MS;
+    let unreliable = world.process_under(LosesAnswers::new() as Arc<dyn Fault>);
+    work(&world, &unreliable).await;
+    let calls = calls(&world).await;
+    let counted = spent(&world, "model-day", today).await.spent;
+    assert!(!calls.is_empty() && calls.len() < 30, "{}: some fit, and not all", calls.len());
+    assert!(counted.tokens <= 4_000, "{counted:?}");
+    // Calls whose answer was lost are held or settled, too: nothing that is on record is missing from the count.
+    assert!(counted.tokens >= sum(&calls), "{counted:?}, on record {}", sum(&calls));
+    let waiting = world.runs().await.iter().filter(|run| run.state == RunState::Deferred).count();
+    assert!(waiting > 0, "the rest waits");
+    let before = model.asked();
+    world.clock.advance(Duration::from_secs(24 * 3600));
+    work(&world, &world.process()).await;
+    assert!(model.asked() > before, "and goes on the next day");
+}
+
+async fn many_workers_together_keep_within_a_day(at: Storage) {
+    let model = good();
+    let world = world(at, &model, Budgets { day: tokens(3_000), ..Budgets::default() }, 24).await;
+    let today = world.clock.now() / DAY_MS;
+    world.process().worker.work(1).await.unwrap();
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let process = world.process();
+            tokio::spawn(async move { while process.worker.work(1).await.unwrap() > 0 {} })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let calls = calls(&world).await;
+    let counted = spent(&world, "model-day", today).await.spent;
+    assert!(!calls.is_empty() && counted.tokens <= 3_000, "{counted:?}");
+    // Nothing was lost, so every hold is settled: the count is what is on record, to the token.
+    assert_eq!((counted.tokens, counted.micros), (sum(&calls), 0));
+    assert_eq!(calls.len(), model.asked());
+}
+
+async fn what_is_spent_is_told_once_a_level(at: Storage) {
+    let model = good();
+    let budgets = Budgets { repository: tokens(3_500), month: tokens(1_000_000), ..Budgets::default() };
+    let world = world(at, &model, budgets, 40).await;
+    work(&world, &world.process()).await;
+    work(&world, &world.process()).await;
+    let shown = world.shown.lock().unwrap();
+    let told: Vec<&str> =
+        shown.iter().map(|notice| notice.headline.as_str()).filter(|line| line.contains("models may cost")).collect();
+    let mut once = told.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(told.len(), once.len(), "each once: {told:?}");
+    assert!(told.iter().all(|line| line.contains("a day in acme/shop")), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("50 %")), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("100 %")), "{told:?}");
+}
+
+async fn a_case_that_spent_its_own_ends_without_waiting(at: Storage) {
+    let model = good();
+    let world = world(at, &model, Budgets { case: tokens(100), ..Budgets::default() }, 1).await;
+    work(&world, &world.process()).await;
+    assert_eq!(model.asked(), 0);
+    let run = world.run().await;
+    assert_eq!((run.state, run.summary.outcome), (RunState::Done, CaseOutcome::Escalated), "no window would help");
+    let events = world.events(&run).await;
+    let told = events.iter().any(|event| match &event.kind {
+        EventKind::Consulted(asked) => asked.answers.iter().any(|line| line.contains("100 tokens for this case")),
+        _ => false,
+    });
+    assert!(told, "{events:?}");
+}
+
+async fn without_a_limit_nothing_is_counted(at: Storage) {
+    let model = good();
+    let world = world(at, &model, Budgets::default(), 1).await;
+    let today = world.clock.now() / DAY_MS;
+    work(&world, &world.process()).await;
+    assert_eq!(model.asked(), 1);
+    assert_eq!(spent(&world, "model-day", today).await, Spent::default());
+}

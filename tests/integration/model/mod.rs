@@ -1,0 +1,7 @@
+//! The model stage: servers of every profile with their troubles, several answers, revision, what is spent, and the check of the
+//! command line.
+
+mod budgets;
+mod check;
+mod servers;
+mod stage;
