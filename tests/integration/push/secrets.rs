@@ -246,7 +246,7 @@ async fn what_is_told_in_prose_or_lies_around_the_place_reaches_no_sink(at: Stor
         world.team = Some(team);
         world.pushed("src/tell.py", long_function(secret)).await;
         world.process().drain().await.unwrap();
-        let sinks = sinks(Sources { world: &world, log: &log, model: &model }).await;
+        let sinks = sinks(&world, &log, &model).await;
         let prompts = &sinks.iter().find(|(name, _)| *name == "prompts").unwrap().1;
         for shown in ["marmalade", "import shop", "before_0", "[redacted]"] {
             assert!(prompts.contains(shown), "{shown} is not in {prompts}");
@@ -273,7 +273,7 @@ async fn a_secret_that_the_model_makes_up_is_dropped_with_its_proposal(at: Stora
         world.process().drain().await.unwrap();
         let run = world.run().await;
         assert_eq!((model.asked(), run.summary.outcome, world.branches().len()), (1, CaseOutcome::Escalated, 0));
-        assert_absent(&sinks(Sources { world: &world, log: &log, model: &model }).await, secret);
+        assert_absent(&sinks(&world, &log, &model).await, secret);
         let said = format!("{:?}", world.events(&run).await);
         assert!(said.contains("a proposal with a secret in it was dropped"), "{said}");
     }
@@ -293,7 +293,7 @@ async fn a_key_that_begins_above_the_diff_is_not_shown_in_it(at: Storage) {
     world.process().drain().await.unwrap();
     assert!(world.pull_requests() >= 1 && world.notices() >= 1);
     let model = ScriptedModel::answering(|_| Ok(String::new()));
-    let sinks = sinks(Sources { world: &world, log: &Log::default(), model: &model }).await;
+    let sinks = sinks(&world, &Log::default(), &model).await;
     for (name, text) in &sinks {
         for line in &lines {
             assert!(!text.contains(line.as_str()), "{line} is in the {name}: …{}…", around(text, line));
