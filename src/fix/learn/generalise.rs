@@ -60,14 +60,29 @@ pub fn pattern(example: &Example<'_>, level: Level) -> Result<EditPattern, Unfit
     if builder.misplaced {
         return Err(Unfit::NoPlace);
     }
+    // What a hole brings along is bound where it comes from.
+    let written = written(&rewrites);
+    let imports = example.facts.imports.iter().filter(|(name, _)| written.contains(name.as_str()));
+    let names = example.facts.inserted_names.iter().filter(|name| written.contains(name.as_str()));
     Ok(EditPattern {
         level,
         before,
         anchor: builder.anchor_path,
+        imports: imports.map(|(_, statement)| statement.clone()).collect(),
+        inserted_names: names.cloned().collect(),
         rewrites,
-        imports: example.facts.imports.clone(),
-        inserted_names: example.facts.inserted_names.clone(),
     })
+}
+
+/// Words of the text that rewrites write themselves.
+fn written(rewrites: &[Rewrite]) -> BTreeSet<String> {
+    let parts = rewrites.iter().flat_map(|rewrite| &rewrite.template);
+    let texts = parts.filter_map(|part| match part {
+        TemplatePart::Text(text) => Some(text),
+        TemplatePart::Bound(_) => None,
+    });
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    texts.flat_map(|text| text.split(move |c| !word(c))).map(str::to_owned).collect()
 }
 
 fn measure(pattern: &PatternNode) -> (usize, usize) {
@@ -236,7 +251,7 @@ impl<'a> Builder<'a> {
         }
         let small = (kinds::is_identifier(node.kind) && self.old.is_leaf(id)) || kinds::is_literal(self.old, id);
         if self.is_deleted(id) {
-            return (small && level >= Level::L4).then_some(exact);
+            return (small && level >= Level::L4 && !self.is_lost_text(id)).then_some(exact);
         }
         let argument = self.is_argument(id);
         if level >= Level::L2 && argument && node.kind != "keyword_argument" {
@@ -246,6 +261,13 @@ impl<'a> Builder<'a> {
             return Some(None);
         }
         small.then_some(exact)
+    }
+
+    /// A deleted text that makes way for another: which text to write is no edit that another place could repeat.
+    fn is_lost_text(&self, id: NodeId) -> bool {
+        let text = |tree: &Tree, id: NodeId| tree.node(id).kind.contains("string") && kinds::is_literal(tree, id);
+        let new = self.example.new;
+        text(self.old, id) && self.example.inserted().flat_map(|top| new.subtree(top)).any(|inner| text(new, inner))
     }
 
     fn is_argument(&self, id: NodeId) -> bool {

@@ -9,6 +9,8 @@ mod minimise;
 mod scope;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_properties;
 
 use crate::detect;
 use crate::fix::pattern::fragment::Pair;
@@ -170,7 +172,7 @@ fn generalised(input: &LearnInput<'_>, old: &Tree, new: &Tree, chosen: &[&Gap]) 
     let patterns = ladder(&example, &pair, finding_in_scope);
     Ok(Learned {
         anchor_kind: old.node(old.covering(input.finding)).kind.to_owned(),
-        imports_added: facts.imports.clone(),
+        imports_added: facts.imports.iter().map(|(_, statement)| statement.clone()).collect(),
         round_trips: !patterns.is_empty(),
         patched,
         scope_before,

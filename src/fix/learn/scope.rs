@@ -17,8 +17,8 @@ pub struct Facts {
     local: BTreeSet<String>,
     /// Inserted names that the donor's function had bound before the edit: a pattern must bind them.
     pub needs_binding: BTreeSet<String>,
-    /// Import statements for inserted names.
-    pub imports: Vec<String>,
+    /// Inserted names with the import statements that bind them.
+    pub imports: Vec<(String, String)>,
     /// Inserted names that the donor's file bound by itself, outside the function.
     pub inserted_names: Vec<String>,
 }
@@ -44,7 +44,7 @@ impl Facts {
             if facts.local.contains(name) {
                 facts.needs_binding.insert(name.to_owned());
             } else if let Some(import) = brought.iter().find(|import| import.name == name) {
-                facts.imports.push(import.statement.clone());
+                facts.imports.push((name.to_owned(), import.statement.clone()));
             } else if in_old.contains(name) && !builtins::contains(old.language, name) {
                 facts.inserted_names.push(name.to_owned());
             }

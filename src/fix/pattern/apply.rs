@@ -157,12 +157,20 @@ fn one(
     (sound && converges(pattern, &patched, &rendered, steps)).then_some((application, patched))
 }
 
-/// Whether a pure insertion's tokens stand in the slot's surroundings already.
+/// Whether what is to be written stands there: a pure insertion's tokens in the slot's surroundings, or the code that a
+/// replacement wraps something in around just that thing.
 fn is_there_already(tree: &Tree, made: &Rendered, rewrite: &Rewrite) -> bool {
+    let written = made.applied.text.trim();
     if rewrite.children.is_none_or(|(from, to)| from != to) {
-        return false;
+        let holds = |id: &NodeId| {
+            let span = tree.node(*id).span;
+            let around = span.start <= made.applied.span.start && made.applied.span.end <= span.end;
+            around && span != made.applied.span && span.end - span.start <= 2 * written.len()
+        };
+        let mut ups = std::iter::once(made.parent).chain(tree.ancestors(made.parent)).take(8).filter(holds);
+        return ups.any(|up| tokens(tree.text_of(up)) == tokens(written));
     }
-    let body = tokens(made.applied.text.trim().trim_matches([',', ';']));
+    let body = tokens(written.trim_matches([',', ';']));
     let around = tokens(tree.text_of(made.parent));
     !body.is_empty() && body.len() > 1 && around.windows(body.len()).any(|window| window == body)
 }

@@ -14,6 +14,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 mod values;
+mod weaker;
 
 use crate::model::{Language, Span};
 
@@ -22,7 +23,7 @@ use change::Change;
 /// A guard: what is wrong with the change, as a clause for people.
 type Guard = fn(&Change) -> Option<String>;
 
-const GUARDS: [Guard; 16] = [
+const GUARDS: [Guard; 20] = [
     signature::changed,
     signature::default_without_guard,
     flow::swallowed,
@@ -39,6 +40,10 @@ const GUARDS: [Guard; 16] = [
     values::disguised,
     operands::lost_call,
     operands::lost_operand,
+    weaker::algorithm,
+    weaker::handler,
+    weaker::swapped,
+    weaker::connective,
 ];
 
 /// Most syntax nodes that a change may delete and insert together; a fix has a few dozen.

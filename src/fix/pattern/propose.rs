@@ -121,6 +121,10 @@ fn draft<'a>(
     (drafts, known): (&mut Vec<Draft<'a>>, &mut Results),
 ) {
     for pattern in &fix.patterns {
+        // What a repository imports from itself is not there for another one.
+        if fix.repository != request.repository && pattern.imports.iter().any(|import| is_first_party(fix, import)) {
+            continue;
+        }
         let made = results(pattern, file, request.finding, (DEFAULT_STEPS, &mut *known));
         for (application, patched) in made {
             let proposal = Proposal {
@@ -137,6 +141,21 @@ fn draft<'a>(
             };
             drafts.push(Draft { proposal, pattern, patched, donor_ids: vec![&fix.id] });
         }
+    }
+}
+
+/// Whether an import statement is of the donor's own code: relative, or of a package on the donor's path.
+fn is_first_party(fix: &PastFix, statement: &str) -> bool {
+    let quoted = statement.split(['"', '\'', '`']).nth(1);
+    let module = quoted.or_else(|| statement.split_whitespace().nth(1)).unwrap_or_default();
+    let parts: Vec<&str> = module.trim_end_matches(';').split(['.', '/']).collect();
+    let folders: Vec<&str> = fix.path.as_str().split('/').collect();
+    let owned = |parts: &[&str]| !parts.is_empty() && folders.windows(parts.len()).any(|window| window == parts);
+    let repository = fix.repository.rsplit('/').next().unwrap_or_default();
+    match fix.language {
+        Language::Java => owned(parts.get(..2).unwrap_or_default()),
+        Language::Go => parts.contains(&repository),
+        _ => module.starts_with('.') || owned(parts.get(..1).unwrap_or_default()) || parts.first() == Some(&repository),
     }
 }
 

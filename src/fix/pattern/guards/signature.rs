@@ -11,7 +11,8 @@ pub fn changed(change: &Change) -> Option<String> {
         let parent = gap.old_parent;
         let kind = change.old.node(parent).kind;
         let changes = |name: &str| gap.deleted(&change.old).iter().any(|id| change.old.node(*id).field == Some(name));
-        if kinds::is_function(kind) && (changes("name") || changes("parameters") || changes("parameter")) {
+        let renamed = changes("name") && !is_hidden(&change.old, parent);
+        if kinds::is_function(kind) && (renamed || changes("parameters") || changes("parameter")) {
             return Some("it changes the name or parameters of a function".to_owned());
         }
         let lists = (parameters_around(&change.old, parent), parameters_around(&change.new, gap.new_parent));
@@ -22,6 +23,22 @@ pub fn changed(change: &Change) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether a later function of the same name and block takes the place of this one, or an earlier one of it: nobody can
+/// call the one that was hidden.
+fn is_hidden(tree: &Tree, function: NodeId) -> bool {
+    let name = |id: NodeId| field(tree, id, "name").map(|name| tree.text_of(name));
+    let bare = |id: NodeId| match tree.node(id).kind {
+        "decorated_definition" => tree.node(id).children.last().copied().unwrap_or(id),
+        _ => id,
+    };
+    let outer = tree.ancestors(function).find(|up| kinds::is_block(tree.node(*up).kind)).unwrap_or(0);
+    let like = |child: &&NodeId| {
+        let child = bare(**child);
+        child != function && kinds::is_function(tree.node(child).kind) && name(child) == name(function)
+    };
+    tree.language == Language::Python && tree.node(outer).children.iter().any(|child| like(&child))
 }
 
 /// What callers see of each parameter: its name and whether it may be left out; where types are part of a signature, all of it.
