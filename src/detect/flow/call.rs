@@ -121,6 +121,7 @@ impl Engine<'_, '_> {
             None if receiver.text.is_some() && object.constant().is_some() => paths.push(format!("\"\".{name}")),
             None => {}
         }
+        paths.extend(receiver.declared.as_ref().map(|declared| format!("{declared}.{name}")));
         if let Some(written) = callee.place()
             && !paths.contains(&written)
         {
@@ -210,6 +211,17 @@ impl Engine<'_, '_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Assigning to some names that no function gave a value is a use: `location = x`.
+    pub(super) fn check_named(&mut self, name: &Rc<str>, span: Span, value: &Value, state: &State) {
+        let rules = self.rules;
+        if state.variables.contains_key(name) {
+            return;
+        }
+        for sink in rules.assigns.matching(&[name]) {
+            self.judge(sink.rule, span, value, sink.formed);
         }
     }
 
@@ -320,6 +332,10 @@ impl Engine<'_, '_> {
             return Some(self.build(&parts));
         }
         let values: Vec<Value> = pass.from.iter().flat_map(|argument| site.pick(argument)).collect();
+        if let Some(mask) = self.replaced(site) {
+            let value = values.into_iter().next().unwrap_or_default().any_part();
+            return Some(value.cleaned(mask));
+        }
         if pass.joins {
             let parts: Vec<Value> = values.iter().flat_map(elements).collect();
             let mut value = self.build(&parts);
@@ -332,6 +348,30 @@ impl Engine<'_, '_> {
             all.join(&one);
             all
         }))
+    }
+
+    /// What a replacement of characters by others makes a text harmless for: the pattern tells which characters go.
+    fn replaced(&self, site: &Site<'_>) -> Option<Mask> {
+        if !matches!(&*site.method, "replace" | "replaceAll" | "sub" | "ReplaceAllString" | "ReplaceAll") {
+            return None;
+        }
+        let patterns = site.given.iter().filter_map(|given| given.value.text.as_deref());
+        let pattern = patterns.max_by_key(|text| text.len())?;
+        if pattern.contains("[^") {
+            return Some(Mask::MAX);
+        }
+        let mut uses: Vec<&str> = Vec::new();
+        let has = |characters: &[char]| characters.iter().all(|c| pattern.contains(*c));
+        if has(&['[', '*', '+', '?', '(']) {
+            uses.push("regex");
+        }
+        if has(&['[', '<', '>']) || has(&['[', '<', '&']) {
+            uses.push("html");
+        }
+        if has(&['[', '(', ')', '*', '\\']) {
+            uses.push("ldap");
+        }
+        (!uses.is_empty()).then(|| self.rules.mask_of(&uses))
     }
 
     /// Methods that change what they are called on, or read a part of it.
@@ -418,6 +458,10 @@ fn write_back(object: &Expr, value: Value, state: &mut State) {
 }
 
 fn holds(sink: &Sink, site: &Site<'_>) -> bool {
+    let given = |place: &String| !site.pick(&Argument::read(place)).is_empty();
+    if sink.absent.iter().any(given) {
+        return false;
+    }
     sink.conditions.iter().all(|(place, wanted)| {
         let values = site.pick(&Argument::read(place));
         let told = |told: &Option<Rc<str>>| told.as_deref().is_some_and(|text| wanted.is_match(text));

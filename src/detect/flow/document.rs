@@ -118,6 +118,15 @@ pub(in crate::detect) struct RuleFlow {
     pub text: Option<String>,
     #[serde(default)]
     pub unless_prefix: Option<String>,
+    /// Values that are at a path like this as a whole are harmless.
+    #[serde(default)]
+    pub unless_path: Option<String>,
+    /// Nothing is found in a function whose text holds this.
+    #[serde(default)]
+    pub unless_near: Option<String>,
+    /// Nothing is found in a file whose text holds this.
+    #[serde(default)]
+    pub unless_file: Option<String>,
     pub sinks: Vec<SinkSpec>,
 }
 
@@ -146,6 +155,9 @@ pub(in crate::detect) struct SinkSpec {
     pub argument: Option<Arguments>,
     #[serde(default, rename = "where")]
     pub whether: BTreeMap<String, String>,
+    /// Arguments or options that must not be given.
+    #[serde(default)]
+    pub unless: Vec<String>,
     /// Only text whose constant parts have the form that the rule's `text` describes.
     #[serde(default)]
     pub formed: bool,

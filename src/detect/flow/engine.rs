@@ -13,7 +13,7 @@ use regex::Regex;
 use super::document::Level;
 use super::ir::{Expr, Function, Kind, Parameter, Stmt};
 use super::lower::{Lower, Outline};
-use super::spec::{FlowRules, KindId, Mask, PARAMETER, ParameterSource, UNKNOWN};
+use super::spec::{FlowRule, FlowRules, KindId, Mask, PARAMETER, ParameterSource, UNKNOWN};
 use super::state::State;
 use super::summary::{ParameterSink, Summary};
 use super::value::{Atom, Trail, Value};
@@ -54,9 +54,9 @@ enum Slot {
 }
 
 /// The function that is walked through.
-#[derive(Default)]
 pub(super) struct Frame {
     id: usize,
+    span: Span,
     pub own: Option<Rc<str>>,
     pub class: Option<Rc<str>>,
     marks: Vec<Rc<str>>,
@@ -65,6 +65,23 @@ pub(super) struct Frame {
     pub breaks: Vec<State>,
     pub loops: usize,
     pub parameters: Vec<Rc<str>>,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self {
+            id: usize::MAX,
+            span: Span::new(0, 0),
+            own: None,
+            class: None,
+            marks: Vec::new(),
+            returns: None,
+            sinks: Vec::new(),
+            breaks: Vec::new(),
+            loops: 0,
+            parameters: Vec::new(),
+        }
+    }
 }
 
 pub(super) struct Engine<'a, 't> {
@@ -116,7 +133,7 @@ impl<'a, 't> Engine<'a, 't> {
             escaped: BTreeSet::new(),
             by_name,
             seen: BTreeMap::new(),
-            frames: vec![Frame { id: usize::MAX, ..Frame::default() }],
+            frames: vec![Frame::default()],
             globals: State::default(),
             fields: BTreeMap::new(),
             verdicts: BTreeMap::new(),
@@ -220,7 +237,8 @@ impl<'a, 't> Engine<'a, 't> {
         let mut parameters = outer.map(|frame| frame.parameters.clone()).unwrap_or_default();
         parameters.extend(function.parameters.iter().map(|one| Rc::clone(&one.name)));
         let marks = function.marks.clone();
-        self.frames.push(Frame { id, own, class, marks, parameters, ..Frame::default() });
+        let span = function.span;
+        self.frames.push(Frame { id, span, own, class, marks, parameters, ..Frame::default() });
         for (number, parameter) in function.parameters.iter().enumerate() {
             let value = match &handed {
                 Some(value) if number == 0 => value.clone(),
@@ -288,6 +306,11 @@ impl<'a, 't> Engine<'a, 't> {
         let Some(spec) = self.rules.rules.get(rule).filter(|_| self.on.get(rule).copied().unwrap_or(false)) else {
             return;
         };
+        if self.is_excepted(spec)
+            || spec.unless_path.as_ref().zip(value.path.as_deref()).is_some_and(|(p, at)| p.is_match(at))
+        {
+            return;
+        }
         let prefixed = spec.unless_prefix.as_ref().zip(value.prefix.as_deref());
         if prefixed.is_some_and(|(harmless, prefix)| harmless.is_match(prefix)) {
             return self.note(rule, place, Judgement::Harmless, None);
@@ -307,6 +330,17 @@ impl<'a, 't> Engine<'a, 't> {
             Some(atom) => self.note(rule, place, Judgement::Untrusted, Some(atom)),
             None => self.note(rule, place, Judgement::Unknown, None),
         }
+    }
+
+    /// Whether the file or one of the functions around tells that the rule does not hold there.
+    fn is_excepted(&self, rule: &FlowRule) -> bool {
+        let source = self.lower.source;
+        let near = |span: &Span| {
+            let text = source.get(span.range()).unwrap_or_default();
+            rule.unless_near.as_ref().is_some_and(|near| near.is_match(text))
+        };
+        rule.unless_file.as_ref().is_some_and(|file| file.is_match(source))
+            || self.frames.iter().filter(|frame| frame.span.start < frame.span.end).any(|frame| near(&frame.span))
     }
 
     /// What reaches a sink from a parameter is a matter of the callers.

@@ -139,7 +139,8 @@ impl Engine<'_, '_> {
         }
         let path: &str = declared;
         if !matches!(path, "var" | "let" | "const" | "String" | "Object" | "str" | "string" | "any" | "val") {
-            value.path = Some(Rc::clone(declared));
+            value.declared = Some(Rc::clone(declared));
+            value.path.get_or_insert_with(|| Rc::clone(declared));
         }
         value
     }
@@ -362,10 +363,18 @@ impl Engine<'_, '_> {
         let mut atoms: Vec<Atom> = Vec::new();
         let (mut constant, mut prefix, mut open) = (String::new(), String::new(), true);
         let (mut shapes, mut known) = (0, true);
+        let mut led = 0;
         for value in values {
-            for mut atom in value.all_atoms() {
+            let own = value.all_atoms();
+            let begins = own.iter().any(|atom| atom.source != UNKNOWN) || value.text.is_some();
+            for mut atom in own {
                 atom.built |= values.len() > 1;
+                atom.clean |= led;
                 atoms.push(atom);
+            }
+            // What an address begins with decides where it leads.
+            if !begins {
+                led = self.rules.leading;
             }
             shapes |= value.shapes;
             known &= value.text.is_some();

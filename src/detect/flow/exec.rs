@@ -189,7 +189,10 @@ impl Engine<'_, '_> {
     /// Puts a value into a variable, a part, or several of both.
     pub(super) fn bind(&mut self, target: &Expr, value: Value, state: &mut State) {
         match &target.kind {
-            Kind::Name(name) => state.set(name, value),
+            Kind::Name(name) => {
+                self.check_named(name, target.span, &value, state);
+                state.set(name, value);
+            }
             Kind::Member(..) => self.write_member(target, value, state),
             Kind::Index(object, index) => {
                 let key = self.eval(index, state).text;

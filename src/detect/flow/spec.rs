@@ -36,6 +36,9 @@ pub(super) struct FlowRule {
     pub form: Option<Regex>,
     /// Values whose text certainly begins like this are harmless.
     pub unless_prefix: Option<Regex>,
+    pub unless_path: Option<Regex>,
+    pub unless_near: Option<Regex>,
+    pub unless_file: Option<Regex>,
 }
 
 /// Where a value must not go.
@@ -45,6 +48,8 @@ pub(super) struct Sink {
     pub arguments: Vec<Argument>,
     /// Arguments or options that must be like this.
     pub conditions: Vec<(String, Regex)>,
+    /// Arguments or options that must not be given.
+    pub absent: Vec<String>,
     /// The constant parts of the text must have the rule's form.
     pub formed: bool,
     pub constructs: Option<bool>,
@@ -99,6 +104,8 @@ pub(in crate::detect) struct FlowRules {
     pub(super) calls: Patterns<Sink>,
     pub(super) assigns: Patterns<Sink>,
     pub(super) returns: Vec<(Regex, Sink)>,
+    /// The uses that only what a text begins with matters for.
+    pub(super) leading: Mask,
     /// Matches the names that a sink may have.
     pub(super) names: Option<Regex>,
 }
@@ -126,6 +133,7 @@ impl FlowRules {
             flow.add_vocabulary(named.file, &named.document)?;
         }
         flow.names = flow.sink_names();
+        flow.leading = flow.mask_of(&["url", "redirect"]);
         Ok(flow)
     }
 
@@ -144,7 +152,21 @@ impl FlowRules {
         }
         let form = optional(file, flow.text.as_deref())?;
         let unless_prefix = optional(file, flow.unless_prefix.as_deref())?;
-        self.rules.push(FlowRule { info, use_of, from, shape: 1 << rule, form, unless_prefix });
+        let unless_path = optional(file, flow.unless_path.as_deref())?;
+        let unless_near = optional(file, flow.unless_near.as_deref())?;
+        let unless_file = optional(file, flow.unless_file.as_deref())?;
+        let shape = 1 << rule;
+        self.rules.push(FlowRule {
+            info,
+            use_of,
+            from,
+            shape,
+            form,
+            unless_prefix,
+            unless_path,
+            unless_near,
+            unless_file,
+        });
         Ok(())
     }
 
@@ -154,7 +176,8 @@ impl FlowRules {
             conditions.push((place.clone(), regex(file, &format!("^(?:{text})$"))?));
         }
         let arguments = spec.argument.map(Into::into).unwrap_or_else(|| vec![Argument::Number(0)]);
-        let sink = Sink { rule, arguments, conditions, formed: spec.formed, constructs: None };
+        let absent = spec.unless.clone();
+        let sink = Sink { rule, arguments, conditions, absent, formed: spec.formed, constructs: None };
         for (patterns, constructs) in [(&spec.call, Some(false)), (&spec.new, Some(true))] {
             for pattern in patterns {
                 self.calls.add(pattern, &Sink { constructs, ..sink.clone() });

@@ -95,6 +95,8 @@ pub(super) struct Value {
     pub shapes: Mask,
     /// What it is by its origin: `subprocess`, `db.cursor()`, a type.
     pub path: Option<Rc<str>>,
+    /// The type that its variable is declared with.
+    pub declared: Option<Rc<str>>,
     pub parts: Option<Rc<Parts>>,
     pub function: Option<Rc<Summary>>,
 }

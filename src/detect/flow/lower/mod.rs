@@ -223,8 +223,8 @@ fn unquoted(text: &str) -> &str {
     text
 }
 
-/// A type without its package, parameters and pointers: `java.util.List<String>` is `List`.
+/// A type without its package, parameters and pointers: `List<String>` is `List`.
 fn bare_type(text: &str) -> &str {
     let text = text.trim_start_matches(['*', '&', ':', ' ']).trim();
-    text.split(['<', '[']).next().unwrap_or(text).trim()
+    text.split('<').next().unwrap_or(text).trim()
 }
