@@ -220,7 +220,7 @@ impl Engine<'_, '_> {
         if state.variables.contains_key(name) {
             return;
         }
-        for sink in rules.assigns.matching(&[name]) {
+        for sink in rules.assigns.matching(&[&**name]) {
             self.judge(sink.rule, span, value, sink.formed);
         }
     }

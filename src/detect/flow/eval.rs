@@ -366,7 +366,7 @@ impl Engine<'_, '_> {
         let mut led = 0;
         for value in values {
             let own = value.all_atoms();
-            let begins = own.iter().any(|atom| atom.source != UNKNOWN) || value.text.is_some();
+            let begins = own.iter().any(|atom| atom.source > PARAMETER) || value.text.is_some();
             for mut atom in own {
                 atom.built |= values.len() > 1;
                 atom.clean |= led;
