@@ -14,10 +14,12 @@ flow:
   use: shell
   from: {request: any, parameter: built}
   unless_prefix: '^fixed '
+  unless_near: 'plain text only'
   sinks:
     - {call: [run], argument: 0}
     - {call: [query], argument: 0, formed: true}
     - {call: [start], argument: 0, where: {shell: 'true'}}
+    - {call: [send], argument: 0, unless: [root]}
   text: '(?i)select '
 ";
 
@@ -33,7 +35,7 @@ passes:
   - {call: ['strings.Join'], from: 0, joins: true}
   - {call: ['fmt.Sprintf', 'String.format'], format: 0}
   - {call: ['*.{format,%}'], format: receiver}
-  - {call: ['*.toString', '*.String'], from: receiver}
+  - {call: ['*.toString', '*.String', '*.replace'], from: receiver}
 guards:
   - {call: [is_valid, isValid], argument: 0, for: all}
   - {call: ['*.{includes,contains}'], argument: 0, fixed: receiver, for: all}
@@ -399,6 +401,23 @@ fn cleaners_count_for_their_use_only_and_conditions_of_sinks_hold() {
     query('SELECT ' + a)  # bad
     run('fixed ' + a)
     run('free ' + a)  # bad
+",
+    );
+}
+
+#[test]
+fn what_a_rule_excepts_is_left_alone() {
+    python(
+        "def f(request):
+    a = request.args['x']
+    send(a)  # bad
+    send(a, root='x')
+    run(a.replace('x', ''))  # bad
+    run(a.replace('[^a-z]', ''))
+
+def g(request):
+    kind = 'plain text only'
+    run(request.args['x'])
 ",
     );
 }
