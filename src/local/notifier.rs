@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::model::sha256_hex;
 use crate::ports::{ErrorKind, Notice, Notifier, PortError, PortResult};
+use crate::report::markdown;
 
 /// Shows a new notice to a person.
 pub type Show = Arc<dyn Fn(&Notice) + Send + Sync>;
@@ -32,7 +33,7 @@ impl Notifier for FileNotifier {
     async fn ensure_notice(&self, notice: &Notice) -> PortResult<String> {
         let name = sha256_hex(&[notice.key.as_bytes()]);
         let path = self.folder.join(format!("{}.md", name.get(..24).unwrap_or(&name)));
-        let text = format!("# {}\n\n{}", notice.headline, notice.body);
+        let text = format!("# {}\n\n{}", markdown::text(&notice.headline), notice.body);
         let failed = |e: std::io::Error| {
             let attempted = format!("write the notice {}; is the disk full or read-only?", path.display());
             PortError::new("notifier", attempted, ErrorKind::Unavailable).caused_by(e)

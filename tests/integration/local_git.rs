@@ -344,7 +344,7 @@ async fn the_text_of_a_pull_request_is_for_people() {
     let found = world.forge().find_pull_request(&world.repository(), BRANCH, "main").await.unwrap().unwrap();
     assert_eq!(Path::new(&found.url), world.state_dir().join("pulls/test-1/py-yaml-unsafe-load-0123456789ab-g1.md"));
     let text = fs::read_to_string(&found.url).unwrap();
-    assert!(text.starts_with("# Use yaml.safe_load\n\nPull request, `codehealer/"), "{text}");
+    assert!(text.starts_with("# Use yaml.safe\\_load\n\nPull request, `codehealer/"), "{text}");
     assert!(text.contains(&format!("git diff main...{BRANCH}")) && text.ends_with("Because **it** matters.\n"));
     fs::remove_file(&found.url).unwrap();
     let other = PullRequestPlan { body: "other".to_owned(), ..pull_request() };

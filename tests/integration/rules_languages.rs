@@ -164,9 +164,10 @@ fn invented_libraries_are_refused_where_names_are_not_known() {
 #[test]
 fn built_in_rules_read_each_language() {
     let detector = Detector::new(RuleSet::built_in(), Limits::default());
-    for (path, text, rule) in
-        [("a.rb", "def f\n  eval(params[:x])\nend\n", "rb-code-injection"), ("Dockerfile", "FROM node:latest\n", "")]
-    {
+    for (path, text, rule) in [
+        ("a.rb", "def f\n  eval(params[:x])\nend\n", "rb-code-injection"),
+        ("Dockerfile", "FROM alpine\nADD https://example.org/tool /usr/bin/tool\n", "docker-add-url"),
+    ] {
         let found = detector.scan(&repository(), &RepoPath::new(path).unwrap(), text.as_bytes());
         assert_eq!(found.skipped, None, "{path}");
         assert!(found.findings.iter().any(|one| one.rule.id.as_str() == rule), "{path}: {found:?}");

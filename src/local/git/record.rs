@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::failure::Failure;
 use crate::model::{BRANCH_PREFIX, CommitId, RepositoryId, sha256_hex};
+use crate::report::markdown;
 
 const VERSION: u32 = 1;
 /// A record larger than this was not written by us, bytes.
@@ -46,7 +47,7 @@ impl Record {
     fn text(&self) -> String {
         let kind = if self.draft { "Draft pull request: a senior should look first" } else { "Pull request" };
         let Self { branch, base, body, .. } = self;
-        let title = self.title.replace(['\r', '\n'], " ");
+        let title = markdown::text(&self.title.replace(['\r', '\n'], " "));
         format!(
             "# {title}\n\n{kind}, `{branch}` into `{base}`.\n\n\
              - look: `git diff {base}...{branch}`\n\

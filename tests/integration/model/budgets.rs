@@ -37,6 +37,8 @@ fn good() -> Arc<ScriptedModel> {
 async fn world(at: Storage, model: &Arc<ScriptedModel>, budgets: Budgets, files: usize) -> World {
     let mut world = at.world().await.with_model(model);
     world.policy.model.budgets = budgets;
+    // Each question holds what one answer may take, about 2,500.
+    world.policy.model.samples = 1;
     world.clock.advance(Duration::from_millis(DAY_MS - world.clock.now() % DAY_MS));
     let before = world.git.tip("develop");
     let mut change = world.git.on("develop");

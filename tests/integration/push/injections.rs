@@ -253,7 +253,8 @@ fn assert_reasoned(injection: &Injection, events: &[AuditEvent], asked: usize) {
             EventKind::Proposed { .. } => proposed = true,
             EventKind::Failed { reason } => {
                 assert_eq!(injection.place, Place::Config, "{name}: {reason}");
-                assert!(reason.contains(".codehealer.toml is refused"), "{name}: {reason}");
+                let told = ["is refused", "can only tighten"].iter().any(|why| reason.contains(why));
+                assert!(told && reason.contains(".codehealer.toml"), "{name}: {reason}");
                 return;
             }
             _ => {}
@@ -272,7 +273,8 @@ fn assert_reasoned(injection: &Injection, events: &[AuditEvent], asked: usize) {
 /// What strangers wrote stands between the marks of data, never among the instructions. Whether the model saw it.
 fn assert_fenced(injection: &Injection, model: &ScriptedModel) -> bool {
     let told: String = injection.text.lines().next().unwrap_or_default().chars().take(24).collect();
-    if told.is_empty() {
+    // A single word may be one of ours.
+    if told.len() < 12 {
         return false;
     }
     let mut seen = false;

@@ -138,13 +138,29 @@ pub fn lost_operand(change: &Change) -> Option<String> {
 fn is_api(tree: &Tree, id: NodeId) -> bool {
     let mut at = id;
     for up in tree.ancestors(id) {
-        let field = tree.node(at).field;
-        if matches!(field, Some("function" | "constructor"))
-            || (tree.node(up).kind == "method_invocation" && field == Some("object"))
-        {
+        let (field, kind) = (tree.node(at).field, tree.node(up).kind);
+        let called = match kind {
+            "method_invocation" | "member_call_expression" | "nullsafe_member_call_expression" => {
+                field == Some("object")
+            }
+            "call" => matches!(field, Some("method" | "receiver")),
+            "macro_invocation" => field == Some("macro"),
+            _ => false,
+        };
+        if called || matches!(field, Some("function" | "constructor")) {
             return true;
         }
-        if !matches!(tree.node(up).kind, "attribute" | "member_expression" | "selector_expression" | "field_access") {
+        let chains = matches!(
+            kind,
+            "attribute"
+                | "member_expression"
+                | "selector_expression"
+                | "field_access"
+                | "field_expression"
+                | "member_access_expression"
+                | "scoped_identifier"
+        );
+        if !chains {
             return false;
         }
         at = up;
