@@ -198,3 +198,57 @@ fn spans_are_apart_and_on_character_boundaries() {
     assert!(spans.iter().all(|span| text.get(span.range()).is_some()));
     assert!(!redact(&text).contains(&key));
 }
+
+/// What begins like a secret, or like an encoding, again and again.
+const BAITS: [&str; 24] = [
+    "a://",
+    "a://b:",
+    "a://b:c@",
+    "://aaaaaaaaaaaaaaaaaaaa@",
+    "Bearer ",
+    "Bearer a1",
+    "token token ",
+    "password: \"",
+    "password=aB3dE5fG",
+    "-----BEGIN",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "PuTTY-User-Key-File-1:",
+    "eyJaaaaaaaa.",
+    "xoxb-1",
+    "A3T",
+    "8Q~",
+    "A",
+    "Ab1",
+    "0123456789abcdef",
+    "%41",
+    "QUFB",
+    "QUFB=/",
+    "=",
+    "\u{e9}",
+];
+
+#[test]
+fn hostile_runs_are_redacted_in_order_and_nothing_grows() {
+    for bait in BAITS {
+        let text = bait.repeat(20_000 / bait.len());
+        let spans = secrets_in(&text);
+        assert!(spans.windows(2).all(|pair| pair[0].end < pair[1].start), "{bait:?}");
+        assert!(spans.iter().all(|span| text.get(span.range()).is_some()), "{bait:?}");
+        assert!(redact(&text).len() <= text.len() + spans.len() * MARK.len(), "{bait:?}");
+        assert_eq!(mask(&text).len(), text.len(), "{bait:?}");
+    }
+}
+
+/// The work on encodings is bounded by what is decoded of a text, whatever is in it.
+#[test]
+fn no_more_is_decoded_than_a_few_times_the_text() {
+    for bait in BAITS {
+        let text = bait.repeat(20_000 / bait.len());
+        let decoded = std::cell::Cell::new(0);
+        encoded::find(&text, &[], |plain| {
+            decoded.set(decoded.get() + plain.len());
+            false
+        });
+        assert!(decoded.get() <= 5 * text.len(), "{bait:?}: {} of {}", decoded.get(), text.len());
+    }
+}

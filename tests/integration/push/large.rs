@@ -90,6 +90,14 @@ async fn two_megabytes_from_every_side_leave_small_items(at: Storage) {
     world.settle().await;
     world.assert_ended().await;
     assert_eq!(world.runs().await.len(), 2);
+    let mut taken_up = Vec::new();
+    for run in world.runs().await {
+        let events = world.events(&run).await;
+        let EventKind::Detected { findings, .. } = &events[0].kind else { panic!("{:?}", events[0]) };
+        taken_up.push(findings.len());
+    }
+    taken_up.sort_unstable();
+    assert_eq!(taken_up, [1, 50], "of sixty findings a run takes up fifty");
     let heaviest = scale.heaviest.load(Ordering::SeqCst);
     assert!(heaviest > LIMIT / 4, "something large was stored: {heaviest} bytes");
     assert!(heaviest < LIMIT, "an item takes {heaviest} bytes");
