@@ -27,7 +27,7 @@ const SAMPLES: [Sample; 4] = [
         language: Language::Php,
         path: "src/A.php",
         text: "<?php\nclass A {\n    function read($name) {\n        return old_read($name, 1);\n    }\n}\n",
-        elsewhere: "<ul>\n<?php foreach ($list as $one): ?>\n<li><?= old_read($one->path, 1) ?></li>\n<?php endforeach; ?>\n</ul>\n",
+        elsewhere: "<?php\nfunction all(array $list) {\n    foreach ($list as $one) {\n        yield old_read($one->path, 1);\n    }\n}\n",
         comment: "// codehealer: ignore[old-read] reviewed by ops",
     },
     Sample {
