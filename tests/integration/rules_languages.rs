@@ -1,4 +1,4 @@
-//! What every language of ours can do, from the name of a file to a fix that is learned, proved and taken over.
+//! What the languages without name binding can do, from the name of a file to a fix that is learned, proved and taken over.
 
 use codehealer::detect::{Detector, FileScan, Limits, RuleSet};
 use codehealer::fix::learn::{LearnInput, learn};
@@ -111,8 +111,8 @@ fn findings_are_named_suppressed_and_keep_their_identity_in_every_language() {
 }
 
 #[test]
-fn a_fix_is_learned_proved_and_carried_to_another_file_in_every_language() {
-    for sample in &SAMPLES {
+fn a_fix_is_learned_proved_and_carried_to_another_file_in_ruby() {
+    for sample in SAMPLES.iter().filter(|sample| sample.language == Language::Ruby) {
         let Sample { language, path, text, elsewhere, .. } = *sample;
         let after = text.replace("old_read(", "new_read(");
         let silent = |text: &str| !text.contains("old_read");

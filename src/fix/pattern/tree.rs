@@ -135,7 +135,8 @@ impl Tree {
 
     /// Whether a node of the grammar becomes a node here; comments are noted on the way.
     fn keep(&mut self, kind: &str, extra: bool, named: bool, span: Span) -> bool {
-        if kind.contains("comment") {
+        // The markup between two parts of PHP is no code either.
+        if kind.contains("comment") || kind == "text_interpolation" {
             self.comments.push(span);
             return false;
         }
