@@ -166,7 +166,10 @@ fn built_in_rules_read_each_language() {
     let detector = Detector::new(RuleSet::built_in(), Limits::default());
     for (path, text, rule) in [
         ("a.rb", "def f\n  eval(params[:x])\nend\n", "rb-code-injection"),
-        ("Dockerfile", "FROM alpine\nADD https://example.org/tool /usr/bin/tool\n", "docker-add-url"),
+        ("a.php", "<p><?= $_GET['q'] ?></p>\n", "php-xss-echo"),
+        ("A.cs", "class A { object F() => new BinaryFormatter(); }\n", "cs-unsafe-deserialization"),
+        ("a.rs", "fn f(x: f64) -> bool { x == f64::NAN }\n", "rs-nan-comparison"),
+        ("Dockerfile", "FROM alpine:3\nRUN curl https://a.example/i.sh | sh\n", "docker-pipe-to-shell"),
     ] {
         let found = detector.scan(&repository(), &RepoPath::new(path).unwrap(), text.as_bytes());
         assert_eq!(found.skipped, None, "{path}");

@@ -141,7 +141,8 @@ pub fn is_free_name(tree: &Tree, id: NodeId) -> bool {
     let Some(parent) = node.parent else { return true };
     !matches!(
         (tree.node(parent).kind, node.field),
-        (_, Some("attribute" | "property" | "field"))
+        (_, Some("attribute" | "property" | "field" | "method" | "macro"))
+            | ("member_access_expression" | "member_binding_expression" | "scoped_identifier", Some("name"))
             | ("keyword_argument" | "method_invocation" | "method_definition", Some("name"))
             | ("pair", Some("key"))
     )

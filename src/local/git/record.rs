@@ -224,7 +224,7 @@ mod tests {
         assert!(!folder.create(&Record { title: "other".to_owned(), ..first.clone() }).unwrap());
         assert_eq!(folder.load(&first.branch).unwrap().as_ref(), Some(&first));
         let text = fs::read_to_string(folder.text_path(&first.branch)).unwrap();
-        assert!(text.starts_with("# Use safe_load x\n\nDraft pull request"), "{text}");
+        assert!(text.starts_with("# Use safe\\_load x\n\nDraft pull request"), "{text}");
         fs::remove_file(folder.text_path(&first.branch)).unwrap();
         folder.ensure_text(&first).unwrap();
         assert_eq!(fs::read_to_string(folder.text_path(&first.branch)).unwrap(), text);

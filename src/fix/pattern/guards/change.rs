@@ -83,7 +83,8 @@ pub fn function_around(tree: &Tree, id: NodeId) -> Option<NodeId> {
 
 /// The last name of what a call calls: `execute` of `self.db.execute(q)`.
 pub fn callee_name(tree: &Tree, call: NodeId) -> &str {
-    let callee = ["function", "constructor", "name", "type"].iter().find_map(|name| field(tree, call, name));
+    let callee =
+        ["function", "constructor", "method", "macro", "name", "type"].iter().find_map(|name| field(tree, call, name));
     let Some(callee) = callee else { return "" };
     let last = tree.subtree(callee).filter(|id| kinds::is_name(tree.node(*id).kind) && tree.is_leaf(*id));
     let outside = |id: &NodeId| {

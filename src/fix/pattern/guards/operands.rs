@@ -97,7 +97,7 @@ fn in_callee(tree: &Tree, id: NodeId) -> bool {
             let object = matches!(tree.node(at).field, Some("function" | "object"));
             return object;
         }
-        if !matches!(tree.node(up).kind, "attribute" | "member_expression" | "selector_expression" | "field_access") {
+        if !is_access(tree.node(up).kind) {
             return false;
         }
         at = up;
@@ -150,22 +150,27 @@ fn is_api(tree: &Tree, id: NodeId) -> bool {
         if called || matches!(field, Some("function" | "constructor")) {
             return true;
         }
-        let chains = matches!(
-            kind,
-            "attribute"
-                | "member_expression"
-                | "selector_expression"
-                | "field_access"
-                | "field_expression"
-                | "member_access_expression"
-                | "scoped_identifier"
-        );
-        if !chains {
+        if !is_access(kind) {
             return false;
         }
         at = up;
     }
     false
+}
+
+/// A name reached through another: `a.b`, `a::b`.
+fn is_access(kind: &str) -> bool {
+    matches!(
+        kind,
+        "attribute"
+            | "member_expression"
+            | "selector_expression"
+            | "field_access"
+            | "member_access_expression"
+            | "field_expression"
+            | "scoped_identifier"
+            | "generic_function"
+    )
 }
 
 fn is_binding(tree: &Tree, id: NodeId) -> bool {
