@@ -3,6 +3,7 @@
 
 use super::lease::Leased;
 use super::{HealError, Healer, trail};
+use crate::detect::redact::redact;
 use crate::model::{Notice, NoticeKind, UnixMillis};
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::report::markdown::text;
@@ -125,12 +126,12 @@ impl Healer {
             match self.holds(who, &key, amount).await {
                 Ok(false) => {}
                 Ok(true) => {
-                    self.tell_of_levels(&who.allowances, None).await?;
+                    self.tell(&who.allowances, None).await;
                     return Ok(Some(key));
                 }
                 Err(Refused::Full(index)) => {
                     // Too little left for one more call is spent, whatever the number says.
-                    self.tell_of_levels(&who.allowances, Some(index)).await?;
+                    self.tell(&who.allowances, Some(index)).await;
                     return Err(short(&who.allowances, index, self.ports.clock.now()));
                 }
                 Err(Refused::Failed(error)) => return Err(error.into()),
@@ -188,6 +189,14 @@ impl Healer {
             HealError::Port(error) => error,
             other => PortError::new("state", "read what was spent", ErrorKind::Malformed).caused_by(other),
         })
+    }
+
+    /// Whoever cannot be told now is told with the next call: no call waits for it.
+    async fn tell(&self, allowances: &[Allowance], full: Option<usize>) {
+        if let Err(error) = self.tell_of_levels(allowances, full).await {
+            let why = redact(&error.chain()).into_owned();
+            tracing::warn!(error = why, "people could not be told what models have cost");
+        }
     }
 
     /// Tells people once of each level that spending reached. Who comes later tells it for one who died before.
