@@ -14,6 +14,7 @@ mod deployment;
 mod github;
 mod hostile_repository;
 mod lambda;
+mod learning;
 mod local_git;
 mod local_store;
 mod memory_cli;

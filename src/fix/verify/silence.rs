@@ -58,6 +58,10 @@ const EMPTY_WORDS: &[&str] = &[
     "1",
 ];
 
+/// One option of a call that is set to yes or no: `verify=False`, `rejectUnauthorized: false`.
+static SWITCH: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^["']?[\w.-]+["']?\s*[=:]\s*(?:True|False|true|false)\s*,?$"#).ok());
+
 /// What was silenced rather than healed, for people.
 pub(super) fn problem(input: &VerifyInput<'_>, edits: &[Edit], after: &str, tree: Option<&Tree>) -> Option<String> {
     if more(&MARKERS, input.before, after) {
@@ -67,9 +71,10 @@ pub(super) fn problem(input: &VerifyInput<'_>, edits: &[Edit], after: &str, tree
         return Some("it puts code under a condition that never holds".to_owned());
     }
     let deleted = input.findings.iter().find(|finding| {
-        !removal_heals(finding) && has_code(input.before, finding.span, None) && {
-            !has_code(after, edit::image(edits, finding.span), tree)
-        }
+        !removal_heals(finding)
+            && !is_switch(input.before, finding.span)
+            && has_code(input.before, finding.span, None)
+            && { !has_code(after, edit::image(edits, finding.span), tree) }
     })?;
     Some(format!("it takes the code of line {} out instead of healing it", deleted.start.line))
 }
@@ -89,6 +94,12 @@ fn removal_heals(finding: &Finding) -> bool {
     asks(&finding.rule.hint)
         || asks(&finding.message)
         || matches!(finding.rule.issue_type.as_str(), "LINTING" | "IMPORT" | "SYNTAX" | "INDENTATION")
+}
+
+/// Whether a finding is such an option and nothing else: without it the call does what it does by default.
+fn is_switch(text: &str, span: Span) -> bool {
+    let code = text.get(span.range()).unwrap_or_default().trim();
+    SWITCH.as_ref().is_some_and(|switch| switch.is_match(code))
 }
 
 /// Whether a place holds code: a name, number or string that is not one of the words left where code was.

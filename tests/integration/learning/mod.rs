@@ -1,0 +1,3 @@
+//! What is learned from fixes, and what is believed of them.
+
+mod traps;
