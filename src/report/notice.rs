@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::markdown::{block, text};
-use super::pull_request::{FileChanges, sources};
+use super::pull_request::{FileChanges, flow, sources};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::fix::diff;
@@ -95,6 +95,7 @@ fn escalation(body: &mut String, walk: &Walk<'_>, changes: &FileChanges) {
     if let Some(finding) = walk.findings.first() {
         let _ = writeln!(body, "{}\n", finding.rule.note.trim());
     }
+    flow(body, walk.findings);
     sources(body, walk);
     let rejected = walk.candidates().filter_map(|c| match &c.verdict {
         Verdict::Rejected(rejection) => Some((c, rejection)),

@@ -132,7 +132,7 @@ fn why(out: &mut String, walk: &Walk<'_>) {
 const SHOWN_FLOWS: usize = 5;
 
 /// How untrusted values get to where they do harm, line by line.
-fn flow(out: &mut String, findings: &[Finding]) {
+pub(super) fn flow(out: &mut String, findings: &[Finding]) {
     let with_flow = findings.iter().filter(|finding| !finding.flow.is_empty());
     for (number, finding) in with_flow.take(SHOWN_FLOWS).enumerate() {
         if number == 0 {
