@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tree_sitter::Node;
 
 use super::{Lower, assign, bare_type, children, in_field, positional, span, unquoted};
-use crate::detect::flow::ir::{Argument, Call, Case, Comparison, Expr, Function, Kind, Loop, Parameter, Stmt};
+use crate::detect::flow::ir::{Argument, Call, Case, Expr, Function, Kind, Loop, Parameter, Stmt};
 
 impl<'t> Lower<'t> {
     pub(super) fn go_expr(&self, node: Node<'t>) -> Kind {
@@ -23,7 +23,7 @@ impl<'t> Lower<'t> {
             "call_expression" => self.go_call(node),
             "type_conversion_expression" => Kind::Same(vec![self.field(node, "operand")]),
             "type_assertion_expression" => Kind::Same(vec![self.field(node, "operand")]),
-            "binary_expression" => self.go_operator(node),
+            "binary_expression" => self.operation(node, &["-", "*"]),
             "unary_expression" => match node.child_by_field_name("operator").map_or("", |operator| operator.kind()) {
                 "!" => Kind::Not(self.boxed(node, "operand")),
                 "-" => Kind::Constant(Rc::from(format!("-{}", self.field_text(node, "operand")))),
@@ -49,31 +49,6 @@ impl<'t> Lower<'t> {
             .map(|child| Argument { spread: child.kind() == "variadic_argument", ..positional(self.expr(child)) })
             .collect();
         Kind::Call(Box::new(Call { callee, arguments, constructs: false }))
-    }
-
-    fn go_operator(&self, node: Node<'t>) -> Kind {
-        let operator = node.child_by_field_name("operator").map_or("", |operator| operator.kind());
-        if operator == "+" {
-            return self.sum(node, |one| {
-                one.kind() == "binary_expression"
-                    && one.child_by_field_name("operator").is_some_and(|operator| operator.kind() == "+")
-            });
-        }
-        let (left, right) = (self.boxed(node, "left"), self.boxed(node, "right"));
-        let comparison = match operator {
-            "&&" => return Kind::Both(left, right),
-            "||" => return Kind::Either(left, right),
-            "-" => return Kind::Arithmetic("-", left, right),
-            "*" => return Kind::Arithmetic("*", left, right),
-            "==" => Comparison::Equal,
-            "!=" => Comparison::NotEqual,
-            "<" => Comparison::Less,
-            "<=" => Comparison::LessOrEqual,
-            ">" => Comparison::Greater,
-            ">=" => Comparison::GreaterOrEqual,
-            _ => return Kind::Plain(vec![*left, *right]),
-        };
-        Kind::Compare(comparison, left, right)
     }
 
     /// `T{…}` is a container; of which type it is shows in calls of its methods.

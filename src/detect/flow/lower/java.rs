@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tree_sitter::Node;
 
 use super::{Lower, assign, bare_type, children, in_field, positional, span, unknown, unquoted};
-use crate::detect::flow::ir::{Argument, Call, Case, Comparison, Expr, Function, Kind, Loop, Parameter, Stmt, Try};
+use crate::detect::flow::ir::{Argument, Call, Case, Expr, Function, Kind, Loop, Parameter, Stmt, Try};
 
 impl<'t> Lower<'t> {
     pub(super) fn java_expr(&self, node: Node<'t>) -> Kind {
@@ -21,7 +21,7 @@ impl<'t> Lower<'t> {
             "array_access" => Kind::Index(self.boxed(node, "array"), self.boxed(node, "index")),
             "method_invocation" => self.java_call(node),
             "object_creation_expression" => self.java_new(node),
-            "binary_expression" => self.java_operator(node),
+            "binary_expression" => self.operation(node, &["-", "*", "/", "%"]),
             "unary_expression" => match &*self.field_text(node, "operator") {
                 "!" => Kind::Not(self.boxed(node, "operand")),
                 "-" => Kind::Constant(Rc::from(format!("-{}", self.field_text(node, "operand")))),
@@ -80,33 +80,6 @@ impl<'t> Lower<'t> {
         let name = name.rsplit('.').next().unwrap_or(name);
         let callee = Expr::new(kind.map_or_else(|| span(node), span), Kind::Name(Rc::from(name)));
         Kind::Call(Box::new(Call { callee, arguments: self.java_arguments(node), constructs: true }))
-    }
-
-    fn java_operator(&self, node: Node<'t>) -> Kind {
-        let operator = node.child_by_field_name("operator").map_or("", |operator| operator.kind());
-        if operator == "+" {
-            return self.sum(node, |one| {
-                one.kind() == "binary_expression"
-                    && one.child_by_field_name("operator").is_some_and(|operator| operator.kind() == "+")
-            });
-        }
-        let (left, right) = (self.boxed(node, "left"), self.boxed(node, "right"));
-        let comparison = match operator {
-            "&&" => return Kind::Both(left, right),
-            "||" => return Kind::Either(left, right),
-            "-" => return Kind::Arithmetic("-", left, right),
-            "*" => return Kind::Arithmetic("*", left, right),
-            "/" => return Kind::Arithmetic("/", left, right),
-            "%" => return Kind::Arithmetic("%", left, right),
-            "==" => Comparison::Equal,
-            "!=" => Comparison::NotEqual,
-            "<" => Comparison::Less,
-            "<=" => Comparison::LessOrEqual,
-            ">" => Comparison::Greater,
-            ">=" => Comparison::GreaterOrEqual,
-            _ => return Kind::Plain(vec![*left, *right]),
-        };
-        Kind::Compare(comparison, left, right)
     }
 
     fn java_lambda(&self, node: Node<'t>) -> Function {

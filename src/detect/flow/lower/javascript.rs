@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tree_sitter::Node;
 
 use super::{Lower, assign, bare_type, children, positional, span, unquoted};
-use crate::detect::flow::ir::{Argument, Call, Case, Comparison, Expr, Function, Kind, Loop, Parameter, Stmt, Try};
+use crate::detect::flow::ir::{Argument, Call, Case, Expr, Function, Kind, Loop, Parameter, Stmt, Try};
 
 impl<'t> Lower<'t> {
     pub(super) fn js_expr(&self, node: Node<'t>) -> Kind {
@@ -20,7 +20,7 @@ impl<'t> Lower<'t> {
             "member_expression" => Kind::Member(self.boxed(node, "object"), self.field_text(node, "property")),
             "subscript_expression" => Kind::Index(self.boxed(node, "object"), self.boxed(node, "index")),
             "call_expression" | "new_expression" => self.js_call(node),
-            "binary_expression" => self.js_operator(node),
+            "binary_expression" => self.operation(node, &["-", "*"]),
             "unary_expression" => match &*self.field_text(node, "operator") {
                 "!" => Kind::Not(self.boxed(node, "argument")),
                 "-" => Kind::Constant(Rc::from(format!("-{}", self.field_text(node, "argument")))),
@@ -95,34 +95,6 @@ impl<'t> Lower<'t> {
             }));
         }
         Kind::Call(Box::new(Call { callee, arguments, constructs }))
-    }
-
-    fn js_operator(&self, node: Node<'t>) -> Kind {
-        let operator = node.child_by_field_name("operator").map_or("", |operator| operator.kind());
-        let is_sum = |one: Node<'t>| {
-            one.kind() == "binary_expression"
-                && one.child_by_field_name("operator").is_some_and(|operator| operator.kind() == "+")
-        };
-        if operator == "+" {
-            return self.sum(node, is_sum);
-        }
-        let (left, right) = (self.boxed(node, "left"), self.boxed(node, "right"));
-        let comparison = match operator {
-            "&&" => return Kind::Both(left, right),
-            "||" | "??" => return Kind::Either(left, right),
-            "-" => return Kind::Arithmetic("-", left, right),
-            "*" => return Kind::Arithmetic("*", left, right),
-            "==" | "===" => Comparison::Equal,
-            "!=" | "!==" => Comparison::NotEqual,
-            "<" => Comparison::Less,
-            "<=" => Comparison::LessOrEqual,
-            ">" => Comparison::Greater,
-            ">=" => Comparison::GreaterOrEqual,
-            "in" => Comparison::In,
-            "instanceof" => Comparison::Other,
-            _ => return Kind::Plain(vec![*left, *right]),
-        };
-        Kind::Compare(comparison, left, right)
     }
 
     fn js_object(&self, node: Node<'t>) -> Kind {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use tree_sitter::Node;
 
-use super::ir::{Argument, Assign, Expr, Function, Kind, Stmt};
+use super::ir::{Argument, Assign, Comparison, Expr, Function, Kind, Stmt};
 use crate::model::{Language, Span};
 
 pub(super) use outline::{Definition, Outline};
@@ -147,8 +147,36 @@ impl<'t> Lower<'t> {
         node.end_byte() - node.start_byte() > MAX_LITERAL
     }
 
+    /// An operation on two values in the languages of C's family. `arithmetic` names the operators whose results on numbers are
+    /// known to the engine.
+    fn operation(&self, node: Node<'t>, arithmetic: &[&'static str]) -> Kind {
+        let operator = operator(node);
+        if operator == "+" {
+            return self.sum(node);
+        }
+        let (left, right) = (self.boxed(node, "left"), self.boxed(node, "right"));
+        if let Some(known) = arithmetic.iter().find(|known| **known == operator) {
+            return Kind::Arithmetic(known, left, right);
+        }
+        let comparison = match operator {
+            "&&" => return Kind::Both(left, right),
+            "||" | "??" => return Kind::Either(left, right),
+            "==" | "===" => Comparison::Equal,
+            "!=" | "!==" => Comparison::NotEqual,
+            "<" => Comparison::Less,
+            "<=" => Comparison::LessOrEqual,
+            ">" => Comparison::Greater,
+            ">=" => Comparison::GreaterOrEqual,
+            "in" => Comparison::In,
+            "instanceof" => Comparison::Other,
+            _ => return Kind::Plain(vec![*left, *right]),
+        };
+        Kind::Compare(comparison, left, right)
+    }
+
     /// The parts of `a + b + c`, found without recursion.
-    fn sum(&self, node: Node<'t>, is_sum: impl Fn(Node<'t>) -> bool) -> Kind {
+    fn sum(&self, node: Node<'t>) -> Kind {
+        let is_sum = |one: Node<'t>| one.kind() == node.kind() && operator(one) == "+";
         let (mut parts, mut left) = (Vec::new(), node);
         while is_sum(left) && self.left.get() > 0 {
             self.left.set(self.left.get().saturating_sub(1));
@@ -186,6 +214,11 @@ impl<'t> Lower<'t> {
 fn assign(target: Expr, value: Expr, augmented: bool, declared: Option<Rc<str>>) -> Expr {
     let span = Span::new(target.span.start.min(value.span.start), target.span.end.max(value.span.end));
     Expr::new(span, Kind::Assign(Box::new(Assign { target, value, augmented, declared })))
+}
+
+/// The sign or word of an operation.
+fn operator(node: Node<'_>) -> &str {
+    node.child_by_field_name("operator").map_or("", |operator| operator.kind())
 }
 
 fn positional(value: Expr) -> Argument {

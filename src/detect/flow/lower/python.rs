@@ -125,10 +125,7 @@ impl<'t> Lower<'t> {
 
     fn python_operator(&self, node: Node<'t>) -> Kind {
         match &*self.field_text(node, "operator") {
-            "+" => self.sum(node, |one| {
-                one.kind() == "binary_operator"
-                    && one.child_by_field_name("operator").is_some_and(|operator| operator.kind() == "+")
-            }),
+            "+" => self.sum(node),
             "%" => self.python_percent(node),
             "/" => Kind::Text(vec![self.field(node, "left"), self.field(node, "right")]),
             "|" => Kind::Same(vec![self.field(node, "left"), self.field(node, "right")]),
