@@ -32,6 +32,14 @@ pub enum HealError {
 }
 
 impl HealError {
+    /// As an error of the store that was asked: what it gave and cannot be read is malformed. `attempted` says what for.
+    pub(super) fn into_port(self, attempted: &str) -> PortError {
+        match self {
+            Self::Port(error) => error,
+            other => PortError::new("state", attempted, ErrorKind::Malformed).caused_by(other),
+        }
+    }
+
     /// Whether the same work may succeed later without anybody acting.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::state::quota::{Admission, Breaker, Budget, Pace, Pause, Slots, Used, 
 use crate::state::{Item, Key, keys};
 
 /// Rounds after which workers who get into each other's way give up for now.
-const ROUNDS: usize = 100;
+pub(super) const ROUNDS: usize = 100;
 /// A place that was taken this long ago without a pull request to show for it is free.
 const UNDER_WAY_MS: UnixMillis = 10 * 60 * 1000;
 /// Our turn may be waited for this long; beyond, the task is given back.
@@ -291,6 +291,6 @@ fn left_alone(dependency: &'static str, breaker: &Breaker, wait_ms: UnixMillis) 
     PortError::new(dependency, attempted, ErrorKind::Unavailable)
 }
 
-fn crowded(attempted: &str) -> PortError {
+pub(super) fn crowded(attempted: &str) -> PortError {
     PortError::new("state", format!("{attempted}: too many workers at once"), ErrorKind::Unavailable)
 }

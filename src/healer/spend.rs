@@ -2,7 +2,8 @@
 //! to what it took after it.
 
 use super::lease::Leased;
-use super::{HealError, Healer, trail};
+use super::quota::{ROUNDS, crowded};
+use super::{Healer, trail};
 use crate::detect::redact::redact;
 use crate::model::{Notice, NoticeKind, UnixMillis};
 use crate::ports::{ErrorKind, PortError, PortResult};
@@ -12,8 +13,6 @@ use crate::state::quota::replace;
 use crate::state::spend::{self, Allowance, Amount, Hold, Spent};
 use crate::state::{Key, keys};
 
-/// Rounds after which workers who get into each other's way give up for now.
-const ROUNDS: usize = 100;
 /// Times that one and the same call is paid for again, because its worker died before it was recorded.
 const AGAIN: u32 = 20;
 const DAY_MS: UnixMillis = 24 * 60 * 60 * 1000;
@@ -185,10 +184,7 @@ impl Healer {
     }
 
     async fn loaded<T: for<'de> serde::Deserialize<'de>>(&self, key: &Key) -> PortResult<Option<T>> {
-        trail::load(&*self.ports.state, key).await.map_err(|error| match error {
-            HealError::Port(error) => error,
-            other => PortError::new("state", "read what was spent", ErrorKind::Malformed).caused_by(other),
-        })
+        trail::load(&*self.ports.state, key).await.map_err(|error| error.into_port("read what was spent"))
     }
 
     /// Whoever cannot be told now is told with the next call: no call waits for it.
@@ -261,8 +257,4 @@ fn notice(allowance: &Allowance, key: &Key, level: u8, spent: &Spent, now: UnixM
         earlier: None,
         since: now,
     }
-}
-
-fn crowded(attempted: &str) -> PortError {
-    PortError::new("state", format!("{attempted}: too many workers at once"), ErrorKind::Unavailable)
 }

@@ -6,7 +6,6 @@
 use super::lease::{LeaseOutcome, Leased};
 use super::{HealError, Healer, trail};
 use crate::model::{CaseId, CommitId, Decision, EventKind, Generation, Repository, RunState, UnixMillis};
-use crate::ports::ErrorKind;
 use crate::state::run::fields;
 use crate::state::{Item, QueryOf, Transaction, Write, keys};
 
@@ -30,8 +29,7 @@ impl Healer {
             matches!(head.state, RunState::Superseded | RunState::Failed) && !leased.stored().state.is_terminal();
         let shared = head.fence > 1;
         let delivers = matches!(head.summary.decision, Some(Decision::Open | Decision::Draft));
-        let known = leased.events.iter().any(|e| matches!(e.kind, EventKind::Branched { .. }));
-        if !ends || !shared || !delivers || known {
+        if !ends || !shared || !delivers || has_branch(leased) {
             return None;
         }
         let watch = Watch {
@@ -74,9 +72,8 @@ impl Healer {
         let LeaseOutcome::Taken(mut leased) = self.lease(&watch.case, watch.generation).await? else {
             return Ok(false);
         };
-        let known = leased.events.iter().any(|e| matches!(e.kind, EventKind::Branched { .. }));
         let ended = matches!(leased.head.state, RunState::Superseded | RunState::Failed);
-        let outcome = if ended && !known {
+        let outcome = if ended && !has_branch(&leased) {
             tracing::warn!(
                 branch = watch.branch,
                 case = watch.case.short(),
@@ -91,8 +88,11 @@ impl Healer {
         match outcome {
             Ok(()) => Ok(true),
             Err(HealError::TakenOver(_)) => Ok(false),
-            Err(HealError::Port(error)) if error.kind == ErrorKind::Conflict => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+fn has_branch(leased: &Leased) -> bool {
+    leased.events.iter().any(|event| matches!(event.kind, EventKind::Branched { .. }))
 }

@@ -2,7 +2,7 @@
 
 use crate::healer::{HealError, Healer, learn, trail};
 use crate::model::{CaseId, Generation, PastFix, Provenance};
-use crate::ports::{ErrorKind, PortError};
+use crate::ports::PortError;
 
 /// Generations of a case that are looked at for the pull request behind a fix.
 const GENERATIONS: u32 = 20;
@@ -51,12 +51,8 @@ pub(in crate::healer) fn request_name(url: &str) -> String {
     }
 }
 
-/// A record that cannot be read is malformed data of the store.
 fn read<T>(found: Result<T, HealError>) -> Result<T, PortError> {
-    found.map_err(|error| match error {
-        HealError::Port(error) => error,
-        other => PortError::new("state", "read the run behind a refused fix", ErrorKind::Malformed).caused_by(other),
-    })
+    found.map_err(|error| error.into_port("read the run behind a refused fix"))
 }
 
 #[cfg(test)]
