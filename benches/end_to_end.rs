@@ -25,7 +25,7 @@ use codehealer::ports::{Clock as _, Credential, Forge as _, Inbox as _};
 use secrecy::SecretString;
 
 use support::git::TestRepo;
-use support::github_api::{APP_ID, APP_KEY, GitHubApi};
+use support::github_api::{APP_ID, GitHubApi, app_key};
 use support::world::{BAD, DEVELOP, detector};
 
 const NAME: &str = "acme/shop";
@@ -41,7 +41,7 @@ async fn run() {
     let git = TestRepo::bare();
     git.on("develop").file("README.md", "a shop\n").commit("begin");
     let github = GitHubApi::hosting(Arc::new(SystemClock), NAME, true, &git.git_dir()).await;
-    let key = BTreeMap::from([("key".to_owned(), SecretString::from(APP_KEY))]);
+    let key = BTreeMap::from([("key".to_owned(), SecretString::from(app_key()))]);
     let private_key = Credential::new(Arc::new(LocalSecrets::new(key, None)), "key");
     let forge = Arc::new(
         GitHubForge::new(GitHubOptions {

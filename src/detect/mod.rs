@@ -17,6 +17,7 @@ mod indentation;
 mod introduced;
 mod lines;
 mod normalise;
+mod prefilter;
 mod rule_file;
 mod rules;
 mod scan;

@@ -3,10 +3,12 @@
 use ast_grep_config::{RuleConfig, RuleConfigError, SerializableRuleConfig};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::flow::{FlowDocument, RuleFlow};
 use super::grammar::Grammar;
 use super::language;
+use super::prefilter::Needs;
 use crate::model::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
 
 /// A rule or fix document that cannot be used.
@@ -168,18 +170,20 @@ fn globs(file: &str, patterns: &[String]) -> Result<Option<GlobSet>, RuleError> 
     set.build().map(Some).map_err(refused)
 }
 
-/// Compiles the matcher of a rule document for one of its languages.
-pub(super) fn compile(file: &str, text: &str, language: Language) -> Result<RuleConfig<Grammar>, RuleError> {
+/// Compiles the matcher of a rule document for one of its languages, and tells what it cannot do without.
+pub(super) fn compile(file: &str, text: &str, language: Language) -> Result<(RuleConfig<Grammar>, Needs), RuleError> {
     let document = match without_flow(text) {
         Some(document) => document,
         None => ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?,
     };
-    configure(file, document, language)
+    let value = |part: Result<Value, serde_json::Error>| part.unwrap_or_default();
+    let needs = Needs::of(&value(serde_json::to_value(&document.rule)), &value(serde_json::to_value(&document.utils)));
+    Ok((configure(file, document, language)?, needs))
 }
 
 /// A document with a `flow`, which ast-grep does not know, read without it.
 fn without_flow(text: &str) -> Option<SerializableRuleConfig<Grammar>> {
-    let mut document: serde_json::Value = ast_grep_config::from_str(text).ok()?;
+    let mut document: Value = ast_grep_config::from_str(text).ok()?;
     document.as_object_mut()?.remove("flow")?;
     serde_json::from_value(document).ok()
 }

@@ -17,6 +17,7 @@ use super::built_in;
 use super::flow::{FlowDocument, FlowRules, Named};
 use super::grammar::Grammar;
 use super::language::grammar;
+use super::prefilter::{Needs, Prefilter};
 use super::rule_file::{self, CuratedFix, Header, RuleError};
 use super::syntax_rule;
 use crate::model::{Language, RepoPath, RuleId, RuleInfo, RuleOrigin};
@@ -243,13 +244,16 @@ impl Pack {
     }
 
     fn compile(&self, language: Language) -> Result<LanguageRules, RuleError> {
-        let mut rules = Vec::new();
+        let (mut rules, mut needs) = (Vec::new(), Vec::new());
         for (file, header) in self.index()?.values().filter(|(_, header)| header.languages.contains(&language)) {
             let text = self.files.get(file.as_str()).map(Cow::as_ref).unwrap_or_default();
             let fix_file = format!("{}.fix.yml", file.trim_end_matches(".yml"));
+            let compiled = header.matches.then(|| rule_file::compile(file, text, language)).transpose()?;
+            let (config, needed) = compiled.unzip();
+            needs.push(needed.unwrap_or(Needs::Nothing));
             rules.push(CompiledRule {
                 info: Arc::new(RuleInfo { language: Some(language), ..header.info.clone() }),
-                config: header.matches.then(|| rule_file::compile(file, text, language)).transpose()?,
+                config,
                 files: header.files.clone(),
                 header: header.clone(),
                 fix_text: self.files.get(fix_file.as_str()).cloned(),
@@ -257,7 +261,7 @@ impl Pack {
                 fixes: OnceLock::new(),
             });
         }
-        Ok(LanguageRules::new(rules, language))
+        Ok(LanguageRules::new(rules, &needs, language))
     }
 
     fn check_fix_names(&self) -> Result<(), RuleError> {
@@ -302,12 +306,13 @@ pub(super) struct LanguageRules {
     pub rules: Vec<CompiledRule>,
     /// Indices into `rules` by kind id.
     by_kind: Vec<Vec<usize>>,
+    prefilter: Prefilter,
     /// Whether a kind is a comment, by kind id.
     comments: Vec<bool>,
 }
 
 impl LanguageRules {
-    fn new(rules: Vec<CompiledRule>, language: Language) -> Self {
+    fn new(rules: Vec<CompiledRule>, needs: &[Needs], language: Language) -> Self {
         let grammar: TSLanguage = grammar(language).get_ts_language();
         let kinds = u16::try_from(grammar.node_kind_count()).unwrap_or(u16::MAX);
         let comments = (0..kinds).map(|kind| grammar.node_kind_for_id(kind).is_some_and(|k| k.contains("comment")));
@@ -320,7 +325,12 @@ impl LanguageRules {
                 }
             }
         }
-        Self { comments: comments.collect(), rules, by_kind }
+        Self { comments: comments.collect(), rules, by_kind, prefilter: Prefilter::new(needs) }
+    }
+
+    /// For each rule whether it may match somewhere in a text.
+    pub fn may_match(&self, text: &str) -> Vec<bool> {
+        self.prefilter.may_match(text)
     }
 
     /// Indices of the rules that can match a node of this kind.

@@ -104,7 +104,7 @@ impl Detector {
             Ok(flows) => flows,
             Err(error) => return FileScan::skipped(SkipReason::BrokenRules { error: error.to_string() }),
         };
-        let mut packs: Vec<Active<'_>> = packs.into_iter().map(|rules| self.active(rules, path)).collect();
+        let mut packs: Vec<Active<'_>> = packs.into_iter().map(|rules| self.active(rules, path, tree)).collect();
         language::document(tree).refill(self.limits.max_steps);
         let work = || self.scan_with(&mut packs, flows, File { repository, path, tree, language });
         let panicked =
@@ -112,10 +112,11 @@ impl Detector {
         language::with_stack(tree, work).unwrap_or_else(panicked)
     }
 
-    fn active<'r>(&self, rules: &'r LanguageRules, path: &RepoPath) -> Active<'r> {
+    fn active<'r>(&self, rules: &'r LanguageRules, path: &RepoPath, tree: &Tree) -> Active<'r> {
         let on = |rule: &CompiledRule| !self.disabled.contains(&rule.info.id) && rule.covers(path);
         let share = (self.limits.max_steps / RULE_SHARE).max(1);
-        Active { steps: rules.rules.iter().map(|rule| if on(rule) { share } else { 0 }).collect(), rules }
+        let steps = rules.rules.iter().map(|rule| if on(rule) { share } else { 0 }).collect();
+        Active { steps, may_match: rules.may_match(language::source(tree)), rules }
     }
 
     fn scan_with(&self, packs: &mut [Active<'_>], flows: &FlowRules, file: File<'_>) -> FileScan {
@@ -174,6 +175,8 @@ struct File<'f> {
 struct Active<'r> {
     rules: &'r LanguageRules,
     steps: Vec<u64>,
+    /// Whether what the rule cannot do without is in the text.
+    may_match: Vec<bool>,
 }
 
 /// A rule matched a node.
@@ -232,7 +235,7 @@ fn walk<'t, 'r>(packs: &mut [Active<'r>], tree: &'t Tree, limit: usize) -> Walke
                 let Some((rule, steps)) = pack.rules.rules.get(*index).zip(pack.steps.get_mut(*index)) else {
                     continue;
                 };
-                if *steps == 0 {
+                if *steps == 0 || !pack.may_match.get(*index).copied().unwrap_or(true) {
                     continue;
                 }
                 let before = document.left();

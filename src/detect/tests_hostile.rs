@@ -182,7 +182,7 @@ rule: {kind: expression_statement, follows: {stopBy: end, regex: '^never$'}}
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     let rules = RuleSet::parse(files, RuleOrigin::Operator).unwrap();
     let detector = Detector::new(Arc::new(rules), Limits { max_steps: 200_000, ..Limits::default() });
-    let text = format!("{}eval(x)\n", "y\n".repeat(2_000));
+    let text = format!("{}eval(x)  # never\n", "y\n".repeat(2_000));
     let scanned = detector.scan(&RepositoryId("1".to_owned()), &path_in(Language::Python), text.as_bytes());
     assert_eq!(scanned.findings.len(), 1);
     assert!(scanned.cut_off.is_some_and(|reason| reason.contains("t-costly") && !reason.contains("t-eval")));

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::push::receiver::sign;
 use crate::support::aws::aws;
 use crate::support::git::TestRepo;
-use crate::support::github_api::{APP_ID, APP_KEY, GitHubApi};
+use crate::support::github_api::{APP_ID, GitHubApi, app_key};
 use crate::support::proxy::{Answer, Fault, Proxy};
 use crate::support::servers;
 use crate::support::world::{BAD, World};
@@ -55,7 +55,7 @@ impl Deployed {
         let redrive = format!("{{\"deadLetterTargetArn\":\"{arn}\",\"maxReceiveCount\":10}}");
         let tasks = queue(&queues, &name, &[("RedrivePolicy", &redrive)]).await;
         let home = tempfile::tempdir().unwrap();
-        for (file, text) in [("key.pem", APP_KEY), ("hook", SECRET)] {
+        for (file, text) in [("key.pem", app_key()), ("hook", SECRET)] {
             std::fs::write(home.path().join(file), text).unwrap();
         }
         let config = format!(

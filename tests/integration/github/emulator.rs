@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::clock::VirtualClock;
 use crate::support::git::{SYMLINK, TestRepo};
-use crate::support::github_api::{APP_ID, APP_KEY, Fault, GitHubApi, permissions};
+use crate::support::github_api::{APP_ID, Fault, GitHubApi, app_key, permissions};
 
 const REPO: &str = "/repos/acme/shop";
 const REFS: &str = "POST /repos/{owner}/{repo}/git/refs";
@@ -88,7 +88,7 @@ impl Scene {
     fn signed(&self, issued: i64, expires: i64) -> String {
         let now = i64::try_from(self.clock.seconds()).unwrap();
         let claims = json!({"iss": APP_ID.to_string(), "iat": now + issued, "exp": now + expires});
-        let key = EncodingKey::from_rsa_pem(APP_KEY.as_bytes()).unwrap();
+        let key = EncodingKey::from_rsa_pem(app_key().as_bytes()).unwrap();
         encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap()
     }
 

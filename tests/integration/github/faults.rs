@@ -304,7 +304,7 @@ async fn credentials_that_cannot_work_say_what_to_do() {
     world.key.rotate("not a key");
     world.key.credential().fresh().await.unwrap();
     denied("PEM", ErrorKind::Malformed).await;
-    world.key.rotate(crate::support::github_api::APP_KEY);
+    world.key.rotate(crate::support::github_api::app_key());
     world.key.credential().fresh().await.unwrap();
     world.api.with(|world| world.installations[0].permissions = permissions(&[("contents", "read")]));
     denied("pull_requests: write", ErrorKind::Denied).await;

@@ -25,7 +25,7 @@ use crate::contract::forge::World;
 use crate::contract::forge::hosted::Hosted;
 use crate::support::faults::Call;
 use crate::support::git::TestRepo;
-use crate::support::github_api::APP_KEY;
+use crate::support::github_api::app_key;
 use crate::support::relay::{Relay, forge_by_relay};
 use crate::support::servers;
 
@@ -53,7 +53,7 @@ impl Independent {
             organisation: "acme".to_owned(),
             private: true,
         };
-        let auth = Auth::App { id: 4242, private_key: Vault::of(APP_KEY).credential(), installation: None };
+        let auth = Auth::App { id: 4242, private_key: Vault::of(app_key()).credential(), installation: None };
         let clock = Arc::new(SystemClock);
         let options =
             GitHubOptions { api_url: url.clone(), auth, checks: false, organisation: "acme".to_owned(), clock };

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::support::clock::VirtualClock;
 use crate::support::git::{START, TestRepo, oid, path};
 use crate::support::github_api::{
-    APP_ID, APP_KEY, GitHubApi, MANIFEST, Permissions, grants, manifest_events, manifest_permissions, openapi,
+    APP_ID, GitHubApi, MANIFEST, Permissions, app_key, grants, manifest_events, manifest_permissions, openapi,
     unsupported_events,
 };
 
@@ -32,7 +32,7 @@ struct Key;
 #[async_trait]
 impl Secrets for Key {
     async fn secret(&self, _: &str) -> PortResult<SecretString> {
-        Ok(APP_KEY.to_owned().into())
+        Ok(app_key().to_owned().into())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::contract::forge::World;
 use crate::contract::forge::hosted::Hosted;
 use crate::support::clock::VirtualClock;
 use crate::support::git::TestRepo;
-use crate::support::github_api::{APP_ID, APP_KEY, GitHubApi, permissions};
+use crate::support::github_api::{APP_ID, GitHubApi, app_key, permissions};
 
 /// The owner's token, which people act with.
 const OWNER: &str = "ghp_owner";
@@ -54,7 +54,7 @@ impl OnGitHub {
                 world.installations[0].permissions = permissions(&all);
             }
         });
-        let key = Vault::of(if setup.personal { "ghp_ours" } else { APP_KEY });
+        let key = Vault::of(if setup.personal { "ghp_ours" } else { app_key() });
         let forge = forge(&api.url(), &key, &clock, &setup);
         let people = Rest::new(&api.url(), "acme/shop", OWNER);
         Self { git, api, clock, key, forge, people }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::push::receiver::sign;
 use crate::support::aws::aws;
-use crate::support::github_api::{APP_ID, APP_KEY, GitHubApi};
+use crate::support::github_api::{APP_ID, GitHubApi, app_key};
 use crate::support::proxy::{Answer, Fault, Proxy, Seen};
 use crate::support::servers;
 
@@ -77,7 +77,7 @@ impl World {
     fn assert_shows_no_secret(&self, text: &str) {
         let secret = self.github.with(|world| world.registration.hook_secret.clone());
         assert!(secret.is_empty() || !text.contains(&secret), "{text}");
-        for line in APP_KEY.lines().filter(|line| line.len() > 40) {
+        for line in app_key().lines().filter(|line| line.len() > 40) {
             assert!(!text.contains(line), "{text}");
         }
         assert!(!text.contains("client-0123456789"), "{text}");
@@ -122,7 +122,7 @@ async fn a_code_becomes_an_app_whose_secrets_only_this_user_can_read() {
     assert_eq!(told["app"]["id"], APP_ID);
     assert_eq!(ran.step("permissions").0, "done");
     assert_eq!(ran.step("installation").0, "waits", "nobody installed it yet");
-    assert_eq!(world.file("private-key.pem"), APP_KEY);
+    assert_eq!(world.file("private-key.pem"), app_key());
     assert_eq!(world.file("webhook-secret"), world.github.with(|world| world.registration.hook_secret.clone()));
     assert_eq!(mode(&world.kept()), 0o700);
     for name in ["private-key.pem", "webhook-secret", "app.json"] {
@@ -137,7 +137,7 @@ async fn a_code_becomes_an_app_whose_secrets_only_this_user_can_read() {
     // Again, and nothing more is asked for or changed.
     world.run(&["--json"]).await.ended(0);
     assert_eq!(world.github.calls(CONVERSION).len(), 1);
-    assert_eq!(world.file("private-key.pem"), APP_KEY);
+    assert_eq!(world.file("private-key.pem"), app_key());
 }
 
 impl World {
@@ -207,7 +207,7 @@ async fn a_browser_comes_back_with_the_state_that_it_was_given_or_not_at_all() {
     assert_eq!(output.status.code(), Some(0), "{rest}");
     world.assert_shows_no_secret(&(line + &rest + &String::from_utf8_lossy(&output.stdout)));
     assert_eq!(world.github.calls(CONVERSION).len(), 1);
-    assert_eq!(world.file("private-key.pem"), APP_KEY);
+    assert_eq!(world.file("private-key.pem"), app_key());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,7 +301,7 @@ async fn secrets_move_to_secrets_manager_and_only_then_leave_this_machine() {
     let ran = world.run(&["--store", &store, "--json"]).await;
     let (status, detail) = ran.ended(1).step("secrets");
     assert!(status == "bad" && detail.contains("they stay in file:"), "{detail}");
-    assert_eq!(world.file("private-key.pem"), APP_KEY);
+    assert_eq!(world.file("private-key.pem"), app_key());
 
     // A store that says yes and keeps nothing.
     let proxy = Proxy::before(&moto).await;
@@ -311,7 +311,7 @@ async fn secrets_move_to_secrets_manager_and_only_then_leave_this_machine() {
     configured(proxy.url());
     let (status, detail) = world.run(&["--store", &store, "--json"]).await.ended(1).step("secrets");
     assert!(status == "bad" && detail.contains("they stay in file:"), "{detail}");
-    assert_eq!((world.file("private-key.pem").as_str(), proxy.left()), (APP_KEY, 0));
+    assert_eq!((world.file("private-key.pem").as_str(), proxy.left()), (app_key(), 0));
 
     let client = Client::new(aws(&moto).config("secrets").await.unwrap());
     // Terraform makes it without a value.
@@ -323,7 +323,7 @@ async fn secrets_move_to_secrets_manager_and_only_then_leave_this_machine() {
         (found.secret_string.unwrap(), found.version_id.unwrap())
     };
     let (key, version) = value("github-app").await;
-    assert_eq!(key, APP_KEY.trim_end());
+    assert_eq!(key, app_key().trim_end());
     assert_eq!(value("webhook").await.0, world.github.with(|world| world.registration.hook_secret.clone()));
     for gone in ["private-key.pem", "webhook-secret"] {
         assert!(!world.kept().join(gone).exists(), "{gone} is still on this machine");
@@ -342,6 +342,6 @@ async fn another_app_does_not_take_the_key_of_the_first_with_it() {
     std::fs::write(world.kept().join("private-key.pem"), "the key of the first").unwrap();
     world.github.with(|world| world.hand_out("second"));
     world.run(&["--code", "second", "--again", "--json"]).await.ended(0);
-    assert_eq!(world.file("private-key.pem"), APP_KEY);
+    assert_eq!(world.file("private-key.pem"), app_key());
     assert_eq!(world.file(&format!("private-key.pem.before-{APP_ID}")), "the key of the first");
 }

@@ -20,7 +20,7 @@ use crate::lambda::program::Process;
 use crate::lambda::{Shape, answered, post, schedule, sqs_record};
 use crate::support::clock::VirtualClock;
 use crate::support::git::{TestRepo, commit_id};
-use crate::support::github_api::{APP_ID, APP_KEY, Delivery, GitHubApi, Hosted, Pull, World as GitHub};
+use crate::support::github_api::{APP_ID, Delivery, GitHubApi, Hosted, Pull, World as GitHub, app_key};
 use crate::support::runtime_api::{Ended, RuntimeApi};
 use crate::support::servers;
 use crate::support::slack_api::{BOT_TOKEN, SlackServer};
@@ -58,7 +58,7 @@ pub struct Cloud {
 /// What the functions have to know, stored as an operator stores it.
 async fn secrets(moto: &str, name: &str) {
     let secrets = aws_sdk_secretsmanager::Client::new(aws(moto).config("secrets").await.unwrap());
-    for (secret, value) in [("webhook", SECRET), ("app", APP_KEY), ("slack", BOT_TOKEN)] {
+    for (secret, value) in [("webhook", SECRET), ("app", app_key()), ("slack", BOT_TOKEN)] {
         let secret = format!("{name}/{secret}");
         secrets.create_secret().name(secret).secret_string(value).send().await.unwrap();
     }
@@ -402,7 +402,7 @@ impl Cloud {
         let told = format!("{:?}{:?}", self.pulls(), self.notices());
         let trail = self.cli(&["audit", "export", "--pushes"]);
         let memory = self.cli(&["memory", "list", "--format", "json"]);
-        let key = APP_KEY.lines().nth(1).unwrap();
+        let key = app_key().lines().nth(1).unwrap();
         for text in [self.said("receiver"), self.said("worker"), told, trail, memory] {
             for secret in [SECRET, key, BOT_TOKEN, "ghs_"] {
                 assert!(!text.contains(secret), "{secret} in {text}");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::github_api::{APP_ID, APP_KEY};
+use super::github_api::{APP_ID, app_key};
 
 /// Runs `"$@"` until the pipe on its standard input closes or the program ends by itself. `$1` is the scratch folder.
 const WRAPPER: &str = r#"
@@ -190,7 +190,7 @@ pub async fn emulated_github() -> String {
             let permissions =
                 json!({"contents": "write", "metadata": "read", "pull_requests": "write", "issues": "write"});
             let app = json!({
-                "app_id": APP_ID, "slug": "codehealer", "name": "CodeHealer", "private_key": APP_KEY,
+                "app_id": APP_ID, "slug": "codehealer", "name": "CodeHealer", "private_key": app_key(),
                 "permissions": permissions, "installations": [{"installation_id": 1, "account": "acme"}],
             });
             let people = ["acme", "ann", "bob", "carol", "stranger"].map(|login| json!({"login": login}));

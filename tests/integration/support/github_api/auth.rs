@@ -1,8 +1,14 @@
 //! Who calls: an app by a token it signed, an installation of it, or a person.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
 use axum::http::HeaderMap;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use octocrab::jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
@@ -10,9 +16,24 @@ use super::http::{Answer, Outcome, Request};
 use super::openapi;
 use super::world::{Hosted, World};
 
-/// The key that the tests' app signs with. It opens nothing but this emulator.
-pub const APP_KEY: &str = include_str!("app.pem");
-const PUBLIC_KEY: &str = include_str!("app.pub.pem");
+/// The pair that the tests' app signs with, made anew for each run: no key lies in the repository.
+static KEYS: LazyLock<(String, String)> = LazyLock::new(|| {
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let wrapped: Pkcs8V1Der = pair.as_der().unwrap();
+    // GitHub hands out the older form, PKCS#1: of a key of this size PKCS#8 is 26 bytes of header before it.
+    (pem("RSA PRIVATE KEY", &wrapped.as_ref()[26..]), pem("RSA PUBLIC KEY", pair.public_key().as_ref()))
+});
+
+fn pem(kind: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"))
+}
+
+/// The private key of the tests' app as GitHub would hand it out.
+pub fn app_key() -> &'static str {
+    &KEYS.0
+}
 
 /// What our app asks of GitHub when somebody registers it.
 pub const MANIFEST: &str = include_str!("../../../../scripts/github-app.json");
@@ -164,7 +185,7 @@ impl World {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let key = DecodingKey::from_rsa_pem(PUBLIC_KEY.as_bytes()).unwrap();
+        let key = DecodingKey::from_rsa_pem(KEYS.1.as_bytes()).unwrap();
         let claims = decode::<Value>(text, &key, &validation).map_err(|_| undecodable())?.claims;
         let issuer = claims["iss"].as_str().map(str::to_owned).unwrap_or_else(|| claims["iss"].to_string());
         if issuer != self.app.id.to_string() {

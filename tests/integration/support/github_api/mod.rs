@@ -32,7 +32,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 pub use auth::{
-    APP_KEY, MANIFEST, Permissions, grants, manifest_events, manifest_permissions, permissions, unsupported_events,
+    MANIFEST, Permissions, app_key, grants, manifest_events, manifest_permissions, permissions, unsupported_events,
 };
 pub use faults::Fault;
 use faults::Planned;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::auth::APP_KEY;
+use super::auth::app_key;
 use super::http::{Answer, Outcome, Request};
 use super::shapes::{BORN, date};
 use super::world::World;
@@ -48,7 +48,7 @@ impl World {
         let mut app = self.app_json();
         app["client_secret"] = "client-0123456789".into();
         app["webhook_secret"] = self.registration.hook_secret.clone().into();
-        app["pem"] = APP_KEY.into();
+        app["pem"] = app_key().into();
         Answer::created(app)
     }
 
