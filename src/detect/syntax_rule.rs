@@ -77,6 +77,9 @@ pub fn infos() -> Vec<RuleInfo> {
 #[must_use]
 pub fn check(tree: &Tree, language: Language, lines: &LineIndex<'_>) -> Option<Broken> {
     let text = source(tree);
+    if for_another_interpreter(text, language) {
+        return None;
+    }
     if language == Language::Python
         && let Some(problem) = indentation::check(text)
     {
@@ -85,6 +88,12 @@ pub fn check(tree: &Tree, language: Language, lines: &LineIndex<'_>) -> Option<B
     }
     let errors = syntax_errors(tree, FEW + 1);
     if errors.is_empty() || !brackets_tell(language) || other_dialect(text, language) {
+        return None;
+    }
+    let newer = |error: &SyntaxError| {
+        newer_than_the_grammar(lines.text(lines.line(error.span.start.min(text.len()))), language)
+    };
+    if errors.iter().any(newer) {
         return None;
     }
     let bracket = unbalanced(tree);
@@ -96,6 +105,33 @@ pub fn check(tree: &Tree, language: Language, lines: &LineIndex<'_>) -> Option<B
     }
     let (offset, cause) = bracket.unwrap_or_else(|| place(tree, &errors));
     Some(Broken { rule: SYNTAX_ERROR, span: trimmed_line(text, lines, offset), cause })
+}
+
+/// Whether the first line asks for a program that reads another language, whatever the file is called.
+fn for_another_interpreter(text: &str, language: Language) -> bool {
+    let own: &[&str] = match language {
+        Language::Python => &["py", "uv", "sage"],
+        Language::JavaScript | Language::TypeScript | Language::Tsx => {
+            &["node", "deno", "bun", "zx", "tsx", "qjs", "osascript"]
+        }
+        Language::Php => &["php"],
+        _ => return false,
+    };
+    let program = text.strip_prefix("#!").and_then(|rest| rest.lines().next());
+    program.is_some_and(|program| !own.iter().any(|name| program.contains(name)))
+}
+
+/// Syntax that the language has by now and its grammar does not: Go 1.26 lets `new` take a value, Python 3.13 lets type
+/// parameters have defaults.
+fn newer_than_the_grammar(line: &str, language: Language) -> bool {
+    match language {
+        Language::Go => line.contains("new("),
+        Language::Python => {
+            let line = line.trim_start().trim_start_matches("async ");
+            ["class ", "def ", "type "].iter().any(|word| line.starts_with(word)) && line.contains('[')
+        }
+        _ => false,
+    }
 }
 
 fn trimmed_line(text: &str, lines: &LineIndex<'_>, offset: usize) -> Span {
