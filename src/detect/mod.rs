@@ -24,6 +24,7 @@ mod scan;
 mod skip;
 mod suppress;
 mod syntax_rule;
+mod test_code;
 mod tree;
 
 pub use case::cases;

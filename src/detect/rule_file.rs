@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::flow::{FlowDocument, RuleFlow};
 use super::grammar::Grammar;
-use super::language;
 use super::prefilter::Needs;
+use super::{language, test_code};
 use crate::model::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
 
 /// A rule or fix document that cannot be used.
@@ -65,6 +65,18 @@ struct RuleMetadata {
     languages: Vec<String>,
     #[serde(default)]
     files: Vec<String>,
+    #[serde(default)]
+    in_tests: Option<InTests>,
+}
+
+/// What becomes of a rule's findings in code that tests other code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum InTests {
+    /// They are findings like any other.
+    Report,
+    /// They are set aside, as suppressed ones are.
+    Ignore,
 }
 
 /// What is read of a rule document before its matcher is compiled. ast-grep itself refuses unknown keys at this level.
@@ -97,6 +109,7 @@ pub(super) struct Header {
     pub matches: bool,
     /// Where untrusted values must not go.
     pub flow: Option<RuleFlow>,
+    pub in_tests: InTests,
 }
 
 /// Reads everything but the matcher.
@@ -125,6 +138,7 @@ pub(super) fn header(file: &str, text: &str, origin: &RuleOrigin) -> Result<Head
             languages.push(further);
         }
     }
+    let usual = if test_code::needs_an_attacker(&metadata.issue_type) { InTests::Ignore } else { InTests::Report };
     let info = RuleInfo {
         id,
         issue_type: metadata.issue_type,
@@ -141,7 +155,8 @@ pub(super) fn header(file: &str, text: &str, origin: &RuleOrigin) -> Result<Head
     if !matches && flow.is_none() {
         return Err(RuleError::new(file, "it has neither `rule` nor `flow`", "say what it finds"));
     }
-    Ok(Header { info, main, languages, files: globs(file, &metadata.files)?, matches, flow })
+    let in_tests = metadata.in_tests.unwrap_or(usual);
+    Ok(Header { info, main, languages, files: globs(file, &metadata.files)?, matches, flow, in_tests })
 }
 
 /// Reads a document of `<name>.flow.yml`, with its languages.

@@ -18,7 +18,7 @@ use super::flow::{FlowDocument, FlowRules, Named};
 use super::grammar::Grammar;
 use super::language::grammar;
 use super::prefilter::{Needs, Prefilter};
-use super::rule_file::{self, CuratedFix, Header, RuleError};
+use super::rule_file::{self, CuratedFix, Header, InTests, RuleError};
 use super::syntax_rule;
 use crate::model::{Language, RepoPath, RuleId, RuleInfo, RuleOrigin};
 
@@ -124,6 +124,12 @@ impl RuleSet {
         }
         infos.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(infos)
+    }
+
+    /// Whether what the rule finds in code that tests other code is set aside.
+    pub(super) fn ignores_tests(&self, id: &RuleId) -> bool {
+        let header = self.header(id).ok().flatten();
+        header.is_some_and(|header| header.in_tests == InTests::Ignore)
     }
 
     /// All languages that the rule is valid for, its main one first; empty when the set has no such rule.

@@ -1,5 +1,6 @@
 //! One file, its findings: all rules in one walk over one tree.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::rules::{CompiledRule, LanguageRules, RuleSet};
 use super::skip::{self, Limits, SkipReason};
 use super::suppress::{Notice, Suppressed, Suppressions};
 use super::syntax_rule;
+use super::test_code::{self, TestCode};
 use super::tree::{CodeDoc, MAX_DEPTH};
 use crate::model::{Finding, Fingerprint, FlowStep, Language, RepoPath, RepositoryId, RuleId, RuleInfo, Span};
 
@@ -140,14 +142,31 @@ impl Detector {
         places.sort_by(|a, b| (a.span, &a.rule.id).cmp(&(b.span, &b.rule.id)));
         let suppressions = Suppressions::read(text, &lines, &walk.comments);
         let mut scan = FileScan { cut_off: walk.cut_off, ..FileScan::default() };
+        // Most files have no findings, and nobody has to know what in them is a test.
+        let tests = LazyCell::new(|| TestCode::of(file.tree, file.language, file.path));
         for finding in findings(&file, &lines, places) {
-            match suppressions.reason(&finding) {
-                Some(reason) => scan.suppressed.push(Suppressed { reason: reason.to_owned(), finding }),
+            let comment = suppressions.reason(&finding).map(str::to_owned);
+            match comment.or_else(|| self.only_a_test(&finding, text, &tests)) {
+                Some(reason) => scan.suppressed.push(Suppressed { reason, finding }),
                 None => scan.findings.push(finding),
             }
         }
         scan.notices = suppressions.notices;
         scan
+    }
+
+    /// Why a finding is none: it stands in a test, and its rule is about what an attacker could do.
+    fn only_a_test(
+        &self,
+        finding: &Finding,
+        text: &str,
+        tests: &LazyCell<TestCode, impl FnOnce() -> TestCode>,
+    ) -> Option<String> {
+        let code = text.get(finding.span.range()).unwrap_or_default();
+        let ignored = self.rules.ignores_tests(&finding.rule.id)
+            && !test_code::is_live_secret(&finding.rule.issue_type, code)
+            && tests.holds(finding.span);
+        ignored.then(|| IN_A_TEST.to_owned())
     }
 
     fn broken(&self, file: &File<'_>, lines: &LineIndex<'_>) -> Option<Place> {
@@ -162,6 +181,9 @@ impl Detector {
         Some(Place { rule, span: broken.span, normalised: normalise_text(code), message, flow: Vec::new() })
     }
 }
+
+/// Why what a rule found in a test is set aside.
+const IN_A_TEST: &str = "it is part of a test";
 
 /// The file that is scanned.
 struct File<'f> {

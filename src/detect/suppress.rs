@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::lines::LineIndex;
 use crate::model::{Finding, RuleId, Span};
 
-/// A finding that a comment took out, with the comment's reason. The problem is still there: a change that only adds such
+/// A finding that a comment took out, with the comment's reason, or that is part of a test. The problem is still there: a change that only adds such
 /// a comment heals nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Suppressed {

@@ -1,5 +1,6 @@
 //! Behaviour of the engine with small rules of its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -243,4 +244,83 @@ fn a_value_that_comes_by_another_way_over_a_changed_line_is_new() {
     let scan = |text: &str| detector.scan(&RepositoryId("1".to_owned()), &path, text.as_bytes()).findings;
     let new = |head: &str| introduced(&scan(head), &scan(base), Some(&ChangedLines::between(base, head))).len();
     assert_eq!((scan(base).len(), new(base), new(&moved), new(&head)), (1, 0, 0, 1));
+}
+
+const SECRET: &str = "id: t-secret
+language: Python
+severity: error
+message: a secret
+metadata: {issue_type: HARDCODED_SECRET, cwe: [798], severity: HIGH, hint: do not}
+rule: {kind: assignment, has: {field: left, regex: 'key$'}}
+";
+
+const LOST: &str = "id: t-lost
+language: Python
+severity: warning
+message: the sum is lost
+metadata: {issue_type: LOGIC, cwe: [], severity: LOW, hint: do not}
+rule: {kind: expression_statement, has: {kind: binary_operator}}
+";
+
+fn in_a_test(body: &str, settings: &[(&str, &str)]) -> FileScan {
+    let mut files = BTreeMap::from([("t-eval.yml", EVAL), ("t-secret.yml", SECRET), ("t-lost.yml", LOST)]);
+    files.extend(settings.iter().copied());
+    let files: Vec<_> = files.into_iter().collect();
+    let detector = Detector::new(Arc::new(set(&files).unwrap()), Limits::default());
+    let text = format!("import pytest\n\n\ndef test_it():\n    {body}\n    assert result\n");
+    let path = RepoPath::new("tests/test_it.py").unwrap();
+    detector.scan(&RepositoryId("1".to_owned()), &path, text.as_bytes())
+}
+
+#[test]
+fn what_needs_an_attacker_is_set_aside_in_a_test_with_the_reason() {
+    let scan = in_a_test("eval(text)", &[]);
+    assert_eq!(scan.findings, []);
+    assert_eq!(scan.suppressed.len(), 1);
+    assert_eq!(scan.suppressed[0].reason, "it is part of a test");
+    assert_eq!(scan.suppressed[0].finding.rule.id.as_str(), "t-eval");
+}
+
+#[test]
+fn a_mistake_is_one_in_a_test_too() {
+    let scan = in_a_test("result + 1", &[]);
+    assert_eq!(scan.findings.len(), 1, "{:?}", scan.suppressed);
+}
+
+#[test]
+fn a_rule_says_itself_what_tests_are_to_it() {
+    let silent = LOST.replace("hint: do not", "hint: do not, in_tests: ignore");
+    assert_eq!(in_a_test("result + 1", &[("t-lost.yml", &silent)]).findings, []);
+    let loud = EVAL.replace("hint: do not", "hint: do not, in_tests: report");
+    assert_eq!(in_a_test("eval(text)", &[("t-eval.yml", &loud)]).findings.len(), 1);
+    let other = EVAL.replace("hint: do not", "hint: do not, in_tests: sometimes");
+    assert!(set(&[("t-eval.yml", &other)]).is_err());
+}
+
+#[test]
+fn a_secret_that_a_service_issued_matters_in_a_test_and_an_example_of_one_does_not() {
+    let token = format!("api_key = '{}{}'", "ghp", "_R4nD0mPa7tW1thEn0ughLen6thQz8XyKvLm2");
+    assert_eq!(in_a_test(&token, &[]).findings.len(), 1);
+    assert_eq!(in_a_test("api_key = 'AKIAIOSFODNN7EXAMPLE'", &[]).findings.len(), 0);
+    assert_eq!(in_a_test("api_key = 'hunter2hunter2'", &[]).findings.len(), 0);
+}
+
+#[test]
+fn what_only_the_grammar_does_not_know_yet_is_no_mistake() {
+    let cases = [
+        ("a.go", "package a\n\nfunc f() *int64 {\n\treturn new(int64(1))\n}\n"),
+        ("a.go", "package a\n\nvar name = new(\"(\")\n"),
+        ("a.py", "class Box[T = int]:\n    pass\n"),
+        ("bin/tool.py", "#!/usr/bin/env ruby\nENV[\"A\"] ||= File.expand_path(\"..\", __dir__)\n"),
+    ];
+    for (path, text) in cases {
+        assert_eq!(scan(path, text).findings, [], "{text}");
+    }
+    let cases = [
+        ("a.go", "package a\n\nfunc f() *int64 {\n\treturn int64(1\n}\n"),
+        ("bin/tool.py", "#!/usr/bin/env python3\nprint((1)\n"),
+    ];
+    for (path, text) in cases {
+        assert_eq!(scan(path, text).findings.len(), 1, "{text}");
+    }
 }

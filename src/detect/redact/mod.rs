@@ -75,6 +75,20 @@ pub fn secrets_in(text: &str) -> Vec<Span> {
     merged(text, found(text, LAYERS))
 }
 
+/// Whether the text holds a secret that a service issued, told by its shape, and no example of one.
+#[must_use]
+pub(super) fn holds_issued_secret(text: &str) -> bool {
+    formats::issued(text).any(|secret| !is_example(secret))
+}
+
+/// What documentation shows in the place of a secret, and what people type who need one for a test.
+fn is_example(secret: &str) -> bool {
+    const WORDS: [&str; 11] =
+        ["example", "sample", "dummy", "fake", "test", "xxxx", "0000", "1111", "1234", "abcd", "deadbeef"];
+    let lower = secret.to_ascii_lowercase();
+    WORDS.iter().any(|word| lower.contains(word))
+}
+
 fn found(text: &str, layers: usize) -> Vec<Span> {
     let mut spans = formats::find(text);
     spans.extend(assigned::find(text));

@@ -190,7 +190,7 @@ fn print(output: &Output, seen: &Seen) -> Result<()> {
     let suppressed = if seen.suppressed.is_empty() {
         String::new()
     } else {
-        format!(", {} ignored by comments", seen.suppressed.len())
+        format!(", {} set aside (comments, tests)", seen.suppressed.len())
     };
     output.line(format!("{} file(s), {} finding(s){suppressed}", seen.files, seen.findings.len()))
 }
