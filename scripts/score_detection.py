@@ -13,7 +13,7 @@ For each family the table gives the share of bad labels that were hit (TPR), the
 falsely (FPR, of the corpus, because few corpora have ok labels for each family), and the difference. A finding counts
 when its CWE is of the label's family. Labels of fewer than 20 in a family are told as such.
 
-`--plain` names projects that are known to be in good order: findings there are alarms, told per 1,000 lines of code.
+`--plain` names projects that are known to be in good order: findings there are alarms, told per 1,000 lines of code, and by rule.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 FAMILIES = {
@@ -151,6 +151,7 @@ def plain(projects: dict[str, Path], tools: dict[str, str], scorers: Path) -> li
     import sariflib  # noqa: PLC0415
 
     lines = ["| project | lines | " + " | ".join(tools) + " |", "|---|---|" + "---|" * len(tools)]
+    rules: Counter[str] = Counter()
     for name, folder in projects.items():
         files = [path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file()]
         count = sum(len(path.read_text(encoding="utf-8", errors="replace").splitlines()) for path in files)
@@ -161,8 +162,11 @@ def plain(projects: dict[str, Path], tools: dict[str, str], scorers: Path) -> li
                 scan(tool, program, folder, sarif)
                 alarms = [one for one in sariflib.load(sarif, cwes_of(tool)) if one.cwes]
                 cells.append(f"{len(alarms)} ({1000 * len(alarms) / max(count, 1):.2f})")
+                if tool == "codehealer":
+                    rules.update(one.rule for one in alarms)
         lines.append(f"| {name} | {count} | " + " | ".join(cells) + " |")
-    return lines
+    lines += ["", "| rule | alarms of codehealer |", "|---|---|"]
+    return lines + [f"| {rule} | {number} |" for rule, number in rules.most_common()]
 
 
 def pairs(values: list[str]) -> dict[str, str]:
