@@ -9,6 +9,9 @@ use super::services::ModelProfile;
 use super::{ConfigError, SecretSource};
 use crate::healer::{Budgets, Limit, ModelPolicy, Prices};
 
+/// Changed functions of a push that a model is asked about where it is a detector.
+const FUNCTIONS_A_PUSH: usize = 10;
+
 /// A model behind a plain address, and how any model is asked; with a model on SageMaker only the latter.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -35,6 +38,11 @@ pub struct ModelFile {
     pub question_tokens: Option<u64>,
     /// Whether verified proposals are reviewed by further calls for security, behaviour and maintainability. Default: false.
     pub council: Option<bool>,
+    /// Whether the model is asked for problems in changed functions, too. What it finds is a draft at most. Default: false.
+    pub detector: Option<bool>,
+    /// Changed functions of one push that it is asked about, 1 to 100; each costs one question, and one more for each claim.
+    /// Default: 10.
+    pub functions_a_push: Option<usize>,
     /// Dollars for a million tokens of questions. Default: 0.
     pub input_price: Option<f64>,
     /// Dollars for a million tokens of answers. Default: 0.
@@ -241,7 +249,25 @@ impl ModelFile {
             prices,
             budgets,
             council: self.council.unwrap_or(default.council),
+            functions_a_push: self.functions()?,
         })
+    }
+}
+
+impl ModelFile {
+    /// Changed functions of a push that the model is asked about; `None` where it is no detector.
+    fn functions(&self) -> Result<Option<usize>, ConfigError> {
+        let most = self.functions_a_push.unwrap_or(FUNCTIONS_A_PUSH);
+        if !(1..=100).contains(&most) {
+            return Err(refused("model.functions_a_push", most, "use 1 to 100"));
+        }
+        match (self.detector.unwrap_or(false), self.functions_a_push) {
+            (true, _) => Ok(Some(most)),
+            (false, None) => Ok(None),
+            (false, Some(_)) => {
+                Err(refused("model.functions_a_push", most, "the model is no detector: set model.detector = true"))
+            }
+        }
     }
 }
 
@@ -277,10 +303,22 @@ mod tests {
             ("question_tokens = 10", "model.question_tokens"),
             ("input_price = -1.0", "model.input_price"),
             ("output_price = inf", "model.output_price"),
+            ("detector = true\nfunctions_a_push = 0", "model.functions_a_push"),
+            ("detector = true\nfunctions_a_push = 101", "model.functions_a_push"),
+            ("functions_a_push = 5", "model.detector"),
         ] {
             let error = file(text).policy(&BudgetFile::default()).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn a_model_is_no_detector_unless_that_is_said() {
+        let functions = |text: &str| file(text).policy(&BudgetFile::default()).unwrap().functions_a_push;
+        assert_eq!(functions(""), None);
+        assert_eq!(functions("detector = false"), None);
+        assert_eq!(functions("detector = true"), Some(10));
+        assert_eq!(functions("detector = true\nfunctions_a_push = 3"), Some(3));
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl ChangedLines {
         flow.iter().any(|step| self.within(step.start.line, step.end.line))
     }
 
-    fn within(&self, first: usize, last: usize) -> bool {
+    /// Whether one of the lines from `first` to `last`, both included, is among them.
+    #[must_use]
+    pub fn within(&self, first: usize, last: usize) -> bool {
         let from = self.lines.partition_point(|line| *line < first);
         self.lines.get(from).is_some_and(|line| *line <= last)
     }

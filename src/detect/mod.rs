@@ -38,7 +38,7 @@ pub use rule_file::{CuratedFix, FixImport, RuleError};
 pub use rules::RuleSet;
 pub use scan::{Detector, FileScan};
 pub use skip::{Limits, SkipReason};
-pub use suppress::{Notice, Suppressed};
+pub use suppress::{Notice, Suppressed, Suppressions};
 pub use syntax_rule::{INDENTATION, SYNTAX_ERROR};
 pub use tree::{CodeDoc, MAX_DEPTH};
 

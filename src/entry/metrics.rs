@@ -54,6 +54,7 @@ impl Metrics {
                 let labels = format!("state=\"{}\",decision=\"{decision}\"", state.to_string().to_lowercase());
                 *c.runs.entry(labels).or_default() += 1;
             }
+            Observation::Looked { .. } => {}
             Observation::Done => *c.tasks.entry("done").or_default() += 1,
             Observation::Retried => *c.tasks.entry("retried").or_default() += 1,
             Observation::PutAside => *c.tasks.entry("put_aside").or_default() += 1,

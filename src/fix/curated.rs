@@ -56,7 +56,7 @@ fn statement(import: &FixImport, modules: Modules) -> String {
 fn evidence(rule: &RuleOrigin, (fix, caution): (FixId, Option<String>), record: TrackRecord) -> Evidence {
     let origin = match rule {
         RuleOrigin::Operator => "curated with the operator's rule",
-        RuleOrigin::BuiltIn | RuleOrigin::External { .. } => "curated with the rule",
+        RuleOrigin::BuiltIn | RuleOrigin::External { .. } | RuleOrigin::Model => "curated with the rule",
     };
     Evidence::PastFix {
         fix,

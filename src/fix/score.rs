@@ -160,8 +160,9 @@ fn agreement(supports: f64, contradictions: f64) -> String {
 
 /// Whether something other than one answer of the model gave the same edit.
 fn agrees(evidence: &Evidence) -> bool {
-    let Evidence::Model { agreeing, samples, past_fix_agrees, .. } = evidence else { return false };
-    *past_fix_agrees || (*samples >= 3 && u64::from(*agreeing) * 3 >= u64::from(*samples) * 2)
+    let Evidence::Model { agreeing, samples, past_fix_agrees, of_its_own, .. } = evidence else { return false };
+    // What sways a model sways all of its answers: they agree on what somebody wants in the code, too.
+    *past_fix_agrees || (of_its_own.is_none() && *samples >= 3 && u64::from(*agreeing) * 3 >= u64::from(*samples) * 2)
 }
 
 /// Whether the model's proposal has more for it than the model's own word: an agreement, or a long record, which
@@ -184,8 +185,11 @@ fn caps(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Vec<(u8, St
     let unchecked = match facts.rule {
         RuleOrigin::External { .. } => "no machine check could look again for the finding of another scanner",
         RuleOrigin::BuiltIn | RuleOrigin::Operator => "no machine check could prove that the finding is gone",
+        RuleOrigin::Model => "only a model says that the finding is gone",
     };
     cap(!checked, draft, unchecked);
+    // Whatever speaks for the fix: that there is something to fix is a model's word.
+    cap(facts.rule == RuleOrigin::Model, draft, "a model found it, and no rule can");
     cap(facts.test_code, draft, "in test code a weakness may be meant");
     cap(facts.rule_from_repository, draft, "the rule comes from the repository itself");
     match evidence {
@@ -206,8 +210,11 @@ fn caps(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Vec<(u8, St
             let foreign = !foreign_tokens.is_empty() && !two_fixes(evidence);
             cap(foreign, BELOW_DRAFT, "it brings in names unknown here, and fewer than two fixes support them");
         }
-        Evidence::Model { truncated, .. } => {
+        Evidence::Model { truncated, of_its_own, past_fix_agrees, .. } => {
             cap(!speaks_for_model(evidence), draft, "a model's word alone");
+            if let Some(what) = of_its_own.as_ref().filter(|_| !past_fix_agrees) {
+                cap(true, draft, &format!("{what}, which neither the code nor the rule has"));
+            }
             cap(*truncated, draft, "the model did not see all of the context");
         }
     }

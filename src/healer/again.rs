@@ -15,6 +15,7 @@ use crate::model::{
     BlobId, CaseId, CommitId, EventKind, Finding, Fingerprint, Generation, RepoPath, Repository, RepositoryId,
 };
 use crate::ports::{ErrorKind, PortError};
+use crate::recall::look;
 use crate::state::run::{self, FindingStatus, RunHead, Summary};
 use crate::state::{Condition, Item, QueryOf, Transaction, Write, keys};
 
@@ -111,7 +112,11 @@ impl Healer {
         let position = self.position(repository, &summary.reference).await?;
         let nothing = Again::Nothing { for_good: position.is_none_or(|position| position == head) };
         let Some(file) = self.where_it_is(summary, (commit, &head), fingerprints).await? else { return Ok(nothing) };
-        let findings = self.standing(summary, (&file.path, &file.bytes), fingerprints);
+        let mut findings = self.standing(summary, (&file.path, &file.bytes), fingerprints);
+        if look::of_rule(&summary.rule).is_some() {
+            let wanted = |finding: &Finding| fingerprints.contains(&finding.fingerprint);
+            findings.extend(self.claimed_before(&repository.id, (&file.path, &file.bytes), wanted).await?);
+        }
         if findings.is_empty() {
             return Ok(nothing);
         }

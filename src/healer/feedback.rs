@@ -6,6 +6,7 @@ use super::again::look_again;
 use super::deliver::short;
 use super::heal::{error_chain, replay};
 use super::lease::{LeaseOutcome, Leased};
+use super::record::Outcome;
 use super::{HealError, Healer, trail};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
@@ -81,7 +82,8 @@ impl Healer {
         }
         let walk = replay(leased)?;
         let records = self.records(leased, |f| proposed(&walk, f), FindingStatus::Open, None)?;
-        let writes = Self::finding_writes(&leased.head.case, &records);
+        let mut writes = Self::finding_writes(&leased.head.case, &records);
+        writes.extend(Self::outcome_writes(leased, &walk, None));
         self.append_with(leased, EventKind::Feedback(Feedback::Reopened), writes).await
     }
 
@@ -125,6 +127,7 @@ impl Healer {
         let records = self.records(leased, |f| proposed(&walk, f), FindingStatus::Healed, None)?;
         let kind = EventKind::Feedback(Feedback::Merged { commit, amended });
         let mut writes = Self::finding_writes(&leased.head.case, &records);
+        writes.extend(Self::outcome_writes(leased, &walk, Some(Outcome::Accepted)));
         // The merge may be undone by now, unseen by a scan that looks at both ends of a range.
         writes.push(mark(leased));
         self.append_with(leased, kind, writes).await
@@ -170,7 +173,9 @@ impl Healer {
         let reason = "its pull request was closed without merging".to_owned();
         let records = self.records(leased, |f| proposed(&walk, f), FindingStatus::Suppressed, Some(reason))?;
         let kind = EventKind::Feedback(Feedback::Closed);
-        self.append_with(leased, kind, Self::finding_writes(&leased.head.case.clone(), &records)).await
+        let mut writes = Self::finding_writes(&leased.head.case, &records);
+        writes.extend(Self::outcome_writes(leased, &walk, Some(Outcome::Rejected)));
+        self.append_with(leased, kind, writes).await
     }
 
     /// A finding whose fix was merged is back on the same branch: the fix was undone. The edit loses trust, the finding may be
@@ -196,7 +201,8 @@ impl Healer {
             fix.record.reverted = 1;
             self.ports.memory.remember(&fix).await?;
         }
-        self.append(leased, EventKind::Feedback(Feedback::Reverted { commit: commit.clone() })).await
+        let writes = Self::outcome_writes(leased, &replay(leased)?, Some(Outcome::Reverted));
+        self.append_with(leased, EventKind::Feedback(Feedback::Reverted { commit: commit.clone() }), writes).await
     }
 
     /// Ignores one finding of a case for good, or all of them.

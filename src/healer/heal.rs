@@ -112,8 +112,10 @@ impl Healer {
             () = self.time_runs_out() => return Err(HealError::OutOfTime),
         };
         let further = self.finding_updates(leased, &kind)?;
+        let paid = matches!(step, Step::Consult { source: Source::Model, .. })
+            || matches!(&kind, EventKind::Consulted(asked) if !asked.calls.is_empty());
         self.stage(leased, kind, further).await?;
-        if matches!(step, Step::Consult { source: Source::Model, .. }) { self.store(leased).await } else { Ok(()) }
+        if paid { self.store(leased).await } else { Ok(()) }
     }
 
     /// Ends when so little time is left that what is under way has to be laid down. A step that was broken off is taken again:

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::heal::replay;
 use super::lease::Leased;
+use super::look::again::is_looked_at;
 use super::{HealError, Healer};
 use crate::decide::{Choice, Walk, best_by_finding, order_for_union};
 use crate::detect::redact::redact;
@@ -108,6 +109,9 @@ impl Healer {
             };
             let checked = match (&before, vetoes.against(fingerprint, &base.text, &candidate.edits)) {
                 (_, Some(vetoed)) => Err(vetoed),
+                _ if !is_looked_at(walk.consultation(source), finding) => {
+                    Err(could_not_check("a model found it, and nobody looked at the fixed function again".to_owned()))
+                }
                 (Ok(before), None) => self.check(&base, &walk, before, &attempt).await,
                 (Err(Uncheckable(why)), None) => Err(could_not_check(why.clone())),
             };
@@ -146,7 +150,12 @@ impl Healer {
         let confidence = united.chosen.iter().filter_map(|c| c.scored.as_ref()).map(|s| s.confidence).min();
         let confidence = confidence.unwrap_or(Confidence::from_probability(0.0));
         let thresholds = self.policy.thresholds;
-        let decision = thresholds.decide(confidence);
+        let claimed = walk.findings.iter().any(|finding| finding.rule.origin == RuleOrigin::Model);
+        // Wherever the operator put the threshold: what only a model found is never ready by itself.
+        let decision = match thresholds.decide(confidence) {
+            Decision::Open if claimed => Decision::Draft,
+            decision => decision,
+        };
         Ok(EventKind::Decided(Box::new(Decided {
             decision,
             confidence,
@@ -278,6 +287,9 @@ fn why_unhealed(walk: &Walk<'_>, united: &United, choice: &Choice<'_>, finding: 
 fn reason(decision: Decision, confidence: Confidence, united: &United, thresholds: &Thresholds) -> String {
     match decision {
         Decision::Open => format!("confidence {confidence} reaches {}", thresholds.open),
+        Decision::Draft if confidence >= thresholds.open => {
+            format!("confidence {confidence} would open it, but a model found it: that is a draft at most")
+        }
         Decision::Draft => format!("confidence {confidence} lies between {} and {}", thresholds.draft, thresholds.open),
         Decision::Escalate if united.chosen.is_empty() => "there is no verified proposal".to_owned(),
         Decision::Escalate => format!("confidence {confidence} is below {}", thresholds.draft),

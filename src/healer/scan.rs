@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::again::look_again;
+use super::look::{ChangedFunction, changed_functions};
 use super::{HealError, Healer, trail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rayon::prelude::*;
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 use crate::detect::{self, ChangedLines, Detector, SkipReason};
 use crate::model::{
     AuditEvent, BlobId, CaseId, CaseOutcome, Change, CommitId, EventKind, Finding, Generation, RepoPath, Repository,
-    RepositoryId, RuleId, RunState,
+    RepositoryId, RuleId, RuleOrigin, RunState,
 };
 use crate::ports::{ErrorKind, PortError};
 use crate::state::run::{self, CaseHead, FindingRecord, FindingStatus, RunHead, Summary};
@@ -52,6 +53,9 @@ pub struct ScanReport {
     pub runs: Vec<(CaseId, Generation)>,
     /// Cases that need nothing: healed, waiting for people, told before.
     pub known: Vec<(CaseId, String)>,
+    /// Tokens of the questions that a model was asked for this scan, and of its answers.
+    pub input_tokens: u64,
+    pub output_tokens: u64,
 }
 
 /// A file's content at the head of the range and, where it was there, at its base.
@@ -63,6 +67,16 @@ struct FilePart {
     findings: Vec<Finding>,
     ignored: Vec<(Finding, String)>,
     skipped: Option<(String, String)>,
+    /// What a model may be asked about.
+    functions: Vec<ChangedFunction>,
+}
+
+/// What a range introduced.
+struct Detected {
+    report: ScanReport,
+    /// Of the files that were looked at.
+    blobs: BTreeMap<RepoPath, BlobId>,
+    functions: Vec<ChangedFunction>,
 }
 
 impl Healer {
@@ -71,8 +85,9 @@ impl Healer {
     /// # Errors
     /// When the forge or the store cannot be asked; what was stored until then is found again.
     pub async fn scan(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
-        let (mut report, blobs) = self.detect(request).await?;
+        let Detected { mut report, blobs, functions } = self.detect(request).await?;
         self.list_repository(&request.repository).await?;
+        self.look(request, &functions, &mut report).await?;
         let mut cases: Vec<_> = detect::cases(std::mem::take(&mut report.findings)).into_iter().collect();
         // What matters most first: an interrupted call has done the most useful part.
         cases
@@ -101,21 +116,22 @@ impl Healer {
     /// # Errors
     /// When the forge cannot be asked.
     pub async fn detect_range(&self, request: &ScanRequest) -> Result<ScanReport, HealError> {
-        self.detect(request).await.map(|(report, _)| report)
+        self.detect(request).await.map(|detected| detected.report)
     }
 
-    /// What the range introduced, and the blobs of the files that were looked at.
-    async fn detect(&self, request: &ScanRequest) -> Result<(ScanReport, BTreeMap<RepoPath, BlobId>), HealError> {
+    async fn detect(&self, request: &ScanRequest) -> Result<Detected, HealError> {
         let changes = self.ports.forge.changed_files(&request.repository, request.base.as_ref(), &request.head).await?;
         let mut report = ScanReport { skipped: changes.skipped, ..ScanReport::default() };
         let ignored = self.policy.ignored()?;
         let wanted: Vec<Change> = changes.files.into_iter().filter(|c| !ignored.is_match(c.path.as_str())).collect();
         report.files = wanted.len();
+        let mut functions = Vec::new();
         for batch in wanted.chunks(BATCH) {
             for part in self.scan_batch(request, batch).await? {
                 report.findings.extend(part.findings);
                 report.ignored.extend(part.ignored);
                 report.skipped.extend(part.skipped);
+                functions.extend(part.functions);
             }
         }
         let changed: BTreeSet<&RepoPath> = wanted.iter().map(|c| &c.path).collect();
@@ -125,7 +141,7 @@ impl Healer {
         report.findings.extend(new);
         report.findings.retain(|f| !self.policy.ignore_rules.contains(f.rule.id.as_str()));
         let blobs = wanted.into_iter().map(|change| (change.path, change.blob)).collect();
-        Ok((report, blobs))
+        Ok(Detected { report, blobs, functions })
     }
 
     async fn scan_batch(&self, request: &ScanRequest, batch: &[Change]) -> Result<Vec<FilePart>, HealError> {
@@ -134,11 +150,14 @@ impl Healer {
         let contents: Vec<_> = stream::iter(batch.iter().map(read)).buffered(READS).try_collect().await?;
         let detector = self.detector.clone();
         let repository = request.repository.id.clone();
+        let looking = self.policy.model.functions_a_push.is_some() && self.ports.model.is_some();
         let scanned = tokio::task::spawn_blocking(move || {
             contents
                 .into_par_iter()
                 .map(|(change, bytes)| match bytes {
-                    Ok((head, base)) => scan_file(&detector, &repository, &change, (&head, base.as_deref())),
+                    Ok((head, base)) => {
+                        scan_file((&*detector, looking), &repository, &change, (&head, base.as_deref()))
+                    }
                     Err(reason) => FilePart { skipped: passed_over(&change, Some(reason)), ..FilePart::default() },
                 })
                 .collect()
@@ -187,7 +206,7 @@ impl Healer {
         let mut fresh = Vec::new();
         for finding in findings {
             let record = known.iter().find(|k| k.fingerprint == finding.fingerprint);
-            match (needs_work(record, ended, &seen), record) {
+            match (needs_work(record, ended, &seen, &finding.rule.origin), record) {
                 (Work::Needed, record) => {
                     if let Some(healed) = record.filter(|r| r.status == FindingStatus::Healed) {
                         self.undone(&case, healed.generation, (&request.reference, &request.head)).await?;
@@ -345,7 +364,7 @@ enum Work {
 }
 
 /// Whether a finding asks for a run: it is new, it came back after its fix was merged, or its run was superseded.
-fn needs_work(record: Option<&FindingRecord>, ended: Option<Ended>, seen: &Seen<'_>) -> Work {
+fn needs_work(record: Option<&FindingRecord>, ended: Option<Ended>, seen: &Seen<'_>, origin: &RuleOrigin) -> Work {
     let Some(record) = record else { return Work::Needed };
     match record.status {
         FindingStatus::Suppressed => Work::Suppressed,
@@ -354,6 +373,8 @@ fn needs_work(record: Option<&FindingRecord>, ended: Option<Ended>, seen: &Seen<
         _ if ended == Some(Ended::Superseded) => Work::Needed,
         FindingStatus::Open if ended == Some(Ended::WaitsForPeople) => Work::Known,
         FindingStatus::Healed if seen.commit_again => Work::Known,
+        // People merged a fix. That a model claims the same of the mended function again undoes nothing; only the old file does.
+        FindingStatus::Healed if *origin == RuleOrigin::Model && record.blob != seen.blob => Work::Known,
         FindingStatus::Open if record.blob == seen.blob => Work::Known,
         FindingStatus::Open | FindingStatus::Healed => Work::Needed,
     }
@@ -403,7 +424,7 @@ fn summary(request: &ScanRequest, first: &Finding) -> Summary {
 }
 
 fn scan_file(
-    detector: &Detector,
+    (detector, looking): (&Detector, bool),
     repository: &RepositoryId,
     change: &Change,
     (head, base): (&[u8], Option<&[u8]>),
@@ -413,17 +434,25 @@ fn scan_file(
         Some(cut) => Some((change.path.to_string(), cut)),
         None => passed_over(change, scanned.skipped),
     };
+    let between = |base: &[u8]| ChangedLines::between(&String::from_utf8_lossy(base), &String::from_utf8_lossy(head));
+    let functions = match std::str::from_utf8(head) {
+        Ok(text) if looking && skipped.is_none() => {
+            let ours: Vec<&Finding> =
+                scanned.findings.iter().chain(scanned.suppressed.iter().map(|hidden| &hidden.finding)).collect();
+            changed_functions(&change.path, text, base.map(between).as_ref(), &ours)
+        }
+        _ => Vec::new(),
+    };
     let ignored = scanned.suppressed.into_iter().map(|s| (s.finding, s.reason)).collect();
     let findings = match base {
         Some(base) if !scanned.findings.is_empty() => {
             let path = change.base_path.as_ref().unwrap_or(&change.path);
             let before = detector.scan(repository, path, base);
-            let changed = ChangedLines::between(&String::from_utf8_lossy(base), &String::from_utf8_lossy(head));
-            detect::introduced(&scanned.findings, &before.findings, Some(&changed))
+            detect::introduced(&scanned.findings, &before.findings, Some(&between(base)))
         }
         _ => scanned.findings,
     };
-    FilePart { findings, ignored, skipped }
+    FilePart { findings, ignored, skipped, functions }
 }
 
 /// A file that no grammar reads is not worth a word; every other reason is.

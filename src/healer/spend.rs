@@ -3,9 +3,9 @@
 
 use super::lease::Leased;
 use super::quota::{ROUNDS, crowded};
-use super::{Healer, trail};
+use super::{Healer, ScanRequest, trail};
 use crate::detect::redact::redact;
-use crate::model::{Notice, NoticeKind, UnixMillis};
+use crate::model::{CaseId, Notice, NoticeKind, Repository, UnixMillis};
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::report::markdown::text;
 use crate::report::time::{dollars, instant};
@@ -16,6 +16,9 @@ use crate::state::{Key, keys};
 /// Times that one and the same call is paid for again, because its worker died before it was recorded.
 const AGAIN: u32 = 20;
 const DAY_MS: UnixMillis = 24 * 60 * 60 * 1000;
+
+/// A branch, and the commit that was pushed to it.
+type Pushed<'a> = (&'a str, &'a str);
 
 /// What may be spent within one window; nothing said, no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,11 +80,14 @@ impl From<PortError> for Refused {
 }
 
 impl Budgets {
-    fn allowances(&self, leased: &Leased, commit: &str) -> Vec<Allowance> {
-        let (case, repository) = (leased.head.case.as_str(), &leased.head.summary.repository);
-        let push = format!("model-push#{}#{}#{commit}", repository.id, leased.head.summary.reference);
+    /// Of a call for a push, which is of a case where one is given.
+    fn allowances(&self, case: Option<&CaseId>, (repository, push): (&Repository, Pushed<'_>)) -> Vec<Allowance> {
+        let (reference, commit) = push;
+        let push = format!("model-push#{}#{reference}#{commit}", repository.id);
+        let of_case = if case.is_some() { self.case } else { Limit::default() };
+        let case = case.map_or("", CaseId::as_str);
         let all = [
-            (self.case, format!("model-case#{case}"), "this case".to_owned(), None, false),
+            (of_case, format!("model-case#{case}"), "this case".to_owned(), None, false),
             (self.push, push, "one push".to_owned(), None, false),
             (
                 self.repository,
@@ -111,7 +117,16 @@ impl Healer {
     /// Who spends in the next step of a run that is pinned to `commit`.
     pub(super) fn spender(&self, leased: &Leased, commit: &str) -> Spender {
         let step = format!("{}-g{}-{:08}", leased.head.case, leased.head.generation.0, leased.events.len());
-        Spender { step, allowances: self.policy.model.budgets.allowances(leased, commit) }
+        let (head, summary) = (&leased.head, &leased.head.summary);
+        let push = (&summary.repository, (summary.reference.as_str(), commit));
+        Spender { step, allowances: self.policy.model.budgets.allowances(Some(&head.case), push) }
+    }
+
+    /// Who spends for a push before there is any case: on the question `identity`, however often it has to be begun.
+    pub(super) fn spender_of_push(&self, request: &ScanRequest, identity: &str) -> Spender {
+        let push = (&request.repository, (request.reference.as_str(), request.head.as_str()));
+        let step = format!("look-{}-{identity}", request.repository.id);
+        Spender { step, allowances: self.policy.model.budgets.allowances(None, push) }
     }
 
     /// Holds what call number `call` of a step may take at most. `None` when nothing limits it. Asking again for what is held

@@ -14,9 +14,8 @@ use crate::model::{
     RunState, Task, UnixMillis,
 };
 use crate::ports::{ErrorKind, Inbox, PortError, PortResult, Taken};
-use crate::state::chain::{PushEvent, PushEventKind, PushHead, seal_push};
-use crate::state::run::{RunHead, fields};
-use crate::state::{Condition, Item, Key, QueryOf, Transaction, Write, keys};
+use crate::state::chain::PushEventKind;
+use crate::state::run::RunHead;
 
 /// A task that was taken this often without success is put aside.
 const MAX_ATTEMPTS: u32 = 8;
@@ -52,6 +51,11 @@ pub enum Observation {
     },
     /// A task ended.
     Done,
+    /// A model was asked while a push was scanned.
+    Looked {
+        input_tokens: u64,
+        output_tokens: u64,
+    },
     /// A task failed for now.
     Retried,
     /// A task cannot be worked on.
@@ -424,6 +428,10 @@ impl Worker {
             external: Vec::new(),
         };
         let report = healer.scan(&request).await?;
+        let ScanReport { input_tokens, output_tokens, .. } = report;
+        if input_tokens + output_tokens > 0 {
+            (self.observer)(&Observation::Looked { input_tokens, output_tokens });
+        }
         let at_once = healer.policy.caps.map_or(usize::MAX, |caps| caps.cases_a_push).min(report.runs.len());
         let (now, later) = report.runs.split_at(at_once);
         self.enqueue(now).await?;
@@ -525,42 +533,9 @@ impl Worker {
         self.push_to(&push, repository).await
     }
 
-    /// Adds an event to the chain of a push. Two workers on the same push take turns.
+    /// Adds an event to the chain of a push.
     async fn record_push(&self, push: &PushTask, kind: PushEventKind) -> Result<(), HealError> {
-        let state = &*self.healer.ports.state;
-        let partition = keys::push_partition(&push.repository, &push.reference, &push.after);
-        loop {
-            let of = QueryOf::Partition { pk: partition.clone(), prefix: keys::PUSH_EVENTS.to_owned() };
-            let last: Option<PushEvent> = trail::all(state, of).await?.last().map(trail::parse).transpose()?;
-            if last.as_ref().is_some_and(|last| last.kind == kind && matches!(kind, PushEventKind::Refused { .. })) {
-                return Ok(()); // refused for the same reason as last time
-            }
-            let event = seal_push(PushEvent {
-                partition: partition.clone(),
-                sequence: last.as_ref().map_or(0, |e| e.sequence + 1),
-                at: self.healer.ports.clock.now(),
-                kind: kind.clone(),
-                previous: last.map(|e| e.hash).unwrap_or_default(),
-                hash: String::new(),
-            });
-            let head = PushHead {
-                partition: partition.clone(),
-                sequence: event.sequence + 1,
-                head_hash: event.hash.clone(),
-                updated_at: event.at,
-            };
-            let item = |key: Key, fields| Item { key, fields, indexes: Vec::new(), expires: None };
-            let key = keys::push_event(&partition, event.sequence);
-            let head_key = keys::push_head(&push.repository, &push.reference, &push.after);
-            let writes = vec![
-                Write::Put { item: item(key, fields(&event)), when: vec![Condition::Absent] },
-                Write::Put { item: item(head_key, fields(&head)), when: Vec::new() },
-            ];
-            match trail::commit(state, &Transaction { writes, token: None }).await {
-                Err(error) if error.kind == ErrorKind::Conflict => {}
-                other => return Ok(other?),
-            }
-        }
+        self.healer.record_push((&push.repository, push.reference.as_str(), &push.after), kind, Vec::new()).await
     }
 }
 

@@ -91,6 +91,9 @@ pub enum Evidence {
         samples: u32,
         /// Whether a past fix of the same edit shape agrees.
         past_fix_agrees: bool,
+        /// What the edit brings in that neither the code nor the rule has, for people: agreement counts for no such edit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of_its_own: Option<String>,
         /// Whether the prompt had to leave out context.
         truncated: bool,
         record: TrackRecord,

@@ -240,6 +240,8 @@ pub enum RuleOrigin {
     Operator,
     /// Reported by another scanner through SARIF; our engine cannot re-check it.
     External { tool: String },
+    /// A kind of claim that a model makes of a function; only a model can look again.
+    Model,
 }
 
 /// What the product says about a rule, apart from how it matches.

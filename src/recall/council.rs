@@ -102,6 +102,8 @@ fn vote(word: &str) -> Option<Vote> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -118,5 +120,20 @@ mod tests {
             assert_eq!(read(answer), (vote, reason.to_owned()), "{answer}");
         }
         assert_eq!(read(&format!("VOTE APPROVE\nREASON {}", "x".repeat(5_000))).1.len(), REASON);
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics_and_only_one_plain_vote_approves(
+            pieces in proptest::collection::vec("(VOTE (APPROVE|REVISE|REJECT)|VOTE[ -~]{0,9}|REASON \\PC{0,9}|\\PC{0,12})", 0..6),
+        ) {
+            let answer = pieces.join("\n");
+            let (vote, reason) = read(&answer);
+            prop_assert_eq!((vote, reason.clone()), read(&answer), "the same answer, the same vote");
+            prop_assert!(reason.chars().count() <= REASON);
+            let said = |word: &str| answer.lines().filter(|line| line.trim().starts_with("VOTE") && line.contains(word)).count();
+            prop_assert!(vote != Vote::Approve || (said("APPROVE") == 1 && said("REJECT") == 0), "{}", answer);
+            prop_assert!(vote != Vote::Revise || said("VOTE REJECT") == 0, "{}", answer);
+        }
     }
 }

@@ -6,6 +6,8 @@ pub mod chat;
 pub mod completion;
 pub mod council;
 pub mod embedding;
+pub mod look;
+pub mod plain;
 pub mod prompt;
 pub mod reach;
 pub mod reply;

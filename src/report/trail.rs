@@ -132,8 +132,12 @@ fn detected(findings: &[Finding]) -> Vec<Line> {
         lines.push(Line::new(2, &format!("{place}  {}  [finding {}]", finding.message, finding.fingerprint.short())));
         lines.push(Line::new(4, cut(&finding.normalised, SHOWN_BYTES)).toned(Tone::Quiet));
         lines.extend(flow(finding, 4));
-        if let RuleOrigin::External { tool } = &finding.rule.origin {
-            lines.push(Line::new(4, &format!("reported by {tool}")));
+        match &finding.rule.origin {
+            RuleOrigin::External { tool } => lines.push(Line::new(4, &format!("reported by {tool}"))),
+            RuleOrigin::Model => {
+                lines.push(Line::new(4, "claimed by a model, confirmed by a second look at the code alone"));
+            }
+            RuleOrigin::BuiltIn | RuleOrigin::Operator => {}
         }
     }
     lines

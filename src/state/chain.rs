@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{AuditEvent, sha256_hex};
+use crate::model::{AuditEvent, ModelCall, sha256_hex};
 
 /// Why a trail is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,6 +146,16 @@ pub enum PushEventKind {
         cases: Vec<String>,
         skipped: Vec<String>,
         millis: u64,
+    },
+    /// A model was asked about a function that the push changed.
+    Looked {
+        path: String,
+        function: String,
+        /// Kinds of problems that were claimed and confirmed.
+        claims: Vec<String>,
+        /// What became of the answers, one line each.
+        said: Vec<String>,
+        calls: Vec<ModelCall>,
     },
 }
 

@@ -1,7 +1,7 @@
 //! Where every item lives. The sort keys are chosen so that one query answers one question.
 
 use super::Key;
-use crate::model::{CaseId, CommitId, Fingerprint, Generation, RepositoryId, UnixMillis};
+use crate::model::{CaseId, CommitId, Fingerprint, Generation, RepositoryId, RuleId, UnixMillis, sha256_hex};
 
 /// How many hash values the index of due work is spread over.
 pub const DUE_SHARDS: u8 = 8;
@@ -172,6 +172,18 @@ pub fn reservation(scope: &str, window: u64, who: &str) -> Key {
 #[must_use]
 pub fn hold(step: &str, call: usize, again: u32) -> Key {
     key(format!("HOLD#{step}"), format!("{call:04}#{again:02}"))
+}
+
+/// Partition of what became of a model's proposals for a rule. A server names its model as it likes, so the name is hashed.
+#[must_use]
+pub fn outcomes(organisation: &str, model: &str, rule: &RuleId) -> String {
+    format!("OUTCOMES#{organisation}#{}#{rule}", sha256_hex(&[model.as_bytes()]))
+}
+
+/// What a model said of a function, by the question about it.
+#[must_use]
+pub fn looked(repository: &RepositoryId, question: &str) -> Key {
+    key(format!("LOOK#{repository}#{question}"), "S")
 }
 
 /// Who holds the limited places of a scope.

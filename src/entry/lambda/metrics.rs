@@ -60,6 +60,10 @@ impl Metrics {
                 self.count(Vec::new(), "ModelInputTokens", *input_tokens);
                 self.count(Vec::new(), "ModelOutputTokens", *output_tokens);
             }
+            Observation::Looked { input_tokens, output_tokens } => {
+                self.count(Vec::new(), "ModelInputTokens", *input_tokens);
+                self.count(Vec::new(), "ModelOutputTokens", *output_tokens);
+            }
             Observation::Done => one("TasksDone"),
             Observation::Retried => one("TasksRetried"),
             Observation::PutAside => one("TasksPutAside"),
@@ -180,6 +184,7 @@ mod tests {
             input_tokens: 900,
             output_tokens: 40,
         });
+        metrics.observe(&Observation::Looked { input_tokens: 100, output_tokens: 2 });
         for seen in [Observation::Done, Observation::Retried, Observation::PutAside] {
             metrics.observe(&seen);
         }
@@ -196,7 +201,7 @@ mod tests {
             (&plain["Findings"], &plain["ScannedFiles"], &plain["ExecutionTime"]),
             (&json!(2), &json!(4), &json!([70.0]))
         );
-        assert_eq!((&plain["ModelInputTokens"], &plain["ModelOutputTokens"]), (&json!(900), &json!(40)));
+        assert_eq!((&plain["ModelInputTokens"], &plain["ModelOutputTokens"]), (&json!(1000), &json!(42)));
         for name in ["TasksDone", "TasksRetried", "TasksPutAside"] {
             assert_eq!(plain[name], 1, "{name}");
         }

@@ -3,7 +3,7 @@
 mod agreement;
 pub(in crate::fix) mod align;
 mod apply;
-pub(in crate::fix) mod builtins;
+pub mod builtins;
 mod compare;
 pub(in crate::fix) mod fragment;
 pub mod guards;

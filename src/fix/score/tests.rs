@@ -58,6 +58,7 @@ fn model(claimed: Option<u8>, record: TrackRecord) -> Evidence {
         agreeing: 1,
         samples: 1,
         past_fix_agrees: false,
+        of_its_own: None,
         truncated: false,
         record,
         input_tokens: 0,
@@ -77,6 +78,7 @@ fn agreeing(evidence: Evidence, of: (u32, u32), with_past_fix: bool) -> Evidence
         agreeing,
         samples,
         past_fix_agrees,
+        of_its_own: None,
         truncated,
         record,
         input_tokens,
@@ -196,6 +198,51 @@ fn names_from_elsewhere_need_two_fixes() {
 }
 
 #[test]
+fn what_a_model_found_stays_a_draft_whatever_the_evidence() {
+    let found = CaseFacts { rule: RuleOrigin::Model, ..facts() };
+    let merged = Provenance::Merged { pull_request: String::new(), commit: String::new() };
+    for evidence in [
+        agreeing(model(Some(100), record(500, 0)), (8, 8), true),
+        past(merged, 500.0, 0.0, record(500, 0)),
+        past(Provenance::Curated, 500.0, 0.0, record(500, 0)),
+        team(true),
+    ] {
+        assert!(percent(&evidence) > 84, "it would open anything else: {evidence:?}");
+        // Even if somebody wrote down that a check was made which nobody can make.
+        let scored = of_checks(&evidence, &CHECKED, &found);
+        assert_eq!(scored.confidence.percent(), 84, "{scored:?}");
+        assert!(scored.lines.iter().any(|line| line.reason.contains("a model found it")), "{scored:?}");
+    }
+}
+
+#[test]
+fn agreement_on_what_nobody_asked_for_lifts_nothing() {
+    let with = |past_fix: bool, record: TrackRecord| match agreeing(model(Some(100), record), (3, 3), past_fix) {
+        Evidence::Model { model, claimed, agreeing, samples, past_fix_agrees, truncated, record, .. } => {
+            let of_its_own = Some("it adds a comment".to_owned());
+            let (input_tokens, output_tokens) = (0, 0);
+            Evidence::Model {
+                model,
+                claimed,
+                agreeing,
+                samples,
+                past_fix_agrees,
+                of_its_own,
+                truncated,
+                record,
+                input_tokens,
+                output_tokens,
+            }
+        }
+        other => other,
+    };
+    assert_eq!(percent(&agreeing(model(Some(100), record(0, 0)), (3, 3), false)), 90, "without it, agreement counts");
+    assert_eq!(percent(&with(false, record(0, 0))), 84);
+    assert_eq!(percent(&with(false, record(500, 0))), 84, "nor does a long record lift it");
+    assert_eq!(percent(&with(true, record(0, 0))), 90, "people merged this very edit before");
+}
+
+#[test]
 fn a_truncated_context_keeps_even_an_agreed_model_below_open() {
     let Evidence::Model { model, claimed, record, .. } = model(Some(100), record(0, 0)) else { return };
     let evidence = Evidence::Model {
@@ -204,6 +251,7 @@ fn a_truncated_context_keeps_even_an_agreed_model_below_open() {
         agreeing: 3,
         samples: 3,
         past_fix_agrees: true,
+        of_its_own: None,
         truncated: true,
         record,
         input_tokens: 0,

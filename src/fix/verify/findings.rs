@@ -11,8 +11,8 @@ type Key<'f> = (&'f RuleId, &'f str);
 
 /// Looks at the findings of the file before and after, as the same scanner reports them (suppressed ones included).
 ///
-/// A finding of another scanner that is not among `before` cannot be looked for: `FindingGone` is then not made,
-/// and the score stays below a ready pull request.
+/// A finding of another scanner or of a model that is not among `before` cannot be looked for: `FindingGone` is then not
+/// made, and the score stays below a ready pull request.
 ///
 /// # Errors
 /// `FindingGone` when a target is still there, moved or in another form; `NothingNew` when a finding came;
@@ -20,8 +20,9 @@ type Key<'f> = (&'f RuleId, &'f str);
 pub fn check_findings(patched: Patched, before: &[Finding], after: &[Finding]) -> Result<VerifiedCandidate, Rejection> {
     let mut checks = patched.checks.clone();
     let seen = patched.targets.iter().all(|target| before.iter().any(|finding| key(finding) == key(target)));
-    let external = patched.targets.iter().all(|target| matches!(target.rule.origin, RuleOrigin::External { .. }));
-    if !seen && !external {
+    // What another scanner or a model found, our rules never showed.
+    let foreign = |target: &Finding| matches!(target.rule.origin, RuleOrigin::External { .. } | RuleOrigin::Model);
+    if !seen && !patched.targets.iter().all(foreign) {
         let detail = "the scan of the file as it is does not show the finding".to_owned();
         return Err(Rejection { check: RejectionKind::CouldNotCheck, detail });
     }

@@ -1,6 +1,6 @@
 //! Asking one source: raw material through its port, candidates by pure code, and what it cost.
 
-mod model;
+pub(super) mod model;
 mod past_fix;
 mod policy;
 pub(super) mod refused;
@@ -9,6 +9,7 @@ mod team;
 use super::heal::replay;
 use super::judge::Base;
 use super::lease::Leased;
+use super::look::again;
 use super::spend::Spender;
 use super::{HealError, Healer};
 use crate::detect::redact::{redact, secrets_in};
@@ -75,6 +76,13 @@ impl Healer {
             Source::PastFix => self.guarded("memory", self.ask_past_fixes(&question)).await,
             // Guarded call by call: each endpoint has a breaker of its own.
             Source::Model => self.ask_model(&question).await,
+        };
+        // What a model found, only a model can look for again.
+        let asked = match asked {
+            Ok(mut answer) if !again::looks_itself(source) => {
+                self.look_at_candidates(&question, &mut answer).await.map(|()| answer)
+            }
+            other => other,
         };
         let millis = self.ports.clock.now().saturating_sub(begun);
         Ok(EventKind::Consulted(match asked {

@@ -18,6 +18,8 @@ pub struct ModelPolicy {
     pub budgets: Budgets,
     /// Whether verified proposals are reviewed by further calls.
     pub council: bool,
+    /// Changed functions of a push that the model is asked about as a detector; `None`: it is no detector.
+    pub functions_a_push: Option<usize>,
 }
 
 impl Default for ModelPolicy {
@@ -30,6 +32,7 @@ impl Default for ModelPolicy {
             prices: Prices::default(),
             budgets: Budgets::default(),
             council: false,
+            functions_a_push: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use self::disarm::PutAway;
 use crate::model::{Finding, Prompt, RepoPath, RuleOrigin, sha256_hex};
 use crate::recall::completion::tokens;
 
-pub use disarm::has_marks;
+pub use disarm::{beside, has_marks};
 pub use region::{Form, Region, WHOLE_LINES, region};
 
 /// Longest text of the repository's conventions that is shown, bytes.
@@ -172,12 +172,13 @@ fn defect(inputs: &Inputs<'_>, nonce: &str) -> String {
     let rule = &finding.rule;
     let mut user = String::new();
     match rule.origin {
-        // Our rules and the operator's are trusted text; another scanner's report may quote the code.
+        // Our rules and the operator's are trusted text, as is what we say of a kind of claim; another scanner's report may
+        // quote the code.
         RuleOrigin::External { .. } => {
             let said = format!("{}: {}\n{}\n{}", rule.issue_type, finding.message, rule.message, rule.hint);
             data(&mut user, nonce, "Defect, as another scanner reports it", &said);
         }
-        RuleOrigin::BuiltIn | RuleOrigin::Operator => {
+        RuleOrigin::BuiltIn | RuleOrigin::Operator | RuleOrigin::Model => {
             let _ = writeln!(user, "Defect: {} ({}). Remedy: {}.\n", rule.issue_type, rule.message, rule.hint);
         }
     }
@@ -223,12 +224,14 @@ fn add_what_fits(inputs: &Inputs<'_>, nonce: &str, user: &mut String, mut left: 
     left_out
 }
 
-fn data(user: &mut String, nonce: &str, label: &str, content: &str) {
-    let content = disarm::beside(content);
+/// Adds text from strangers between the marks of data: without secrets, with the marks of a model's own format broken.
+pub(super) fn data(user: &mut String, nonce: &str, label: &str, content: &str) {
+    let content = beside(content);
     let _ = writeln!(user, "{label}:\nDATA-{nonce}\n{}\nDATA-{nonce}\n", content.trim_end_matches('\n'));
 }
 
-fn imports(text: &str) -> String {
+/// The lines of a file that import, for a question.
+pub(super) fn imports(text: &str) -> String {
     let is_import = |line: &&str| {
         let line = line.trim_start();
         ["import ", "from ", "const ", "package ", "use "].iter().any(|word| line.starts_with(word))

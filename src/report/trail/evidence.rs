@@ -42,12 +42,15 @@ pub fn lines(evidence: &Evidence) -> Vec<String> {
             }
             facts
         }
-        Evidence::Model { model, claimed, agreeing, samples, past_fix_agrees, truncated, record, .. } => {
+        Evidence::Model {
+            model, claimed, agreeing, samples, past_fix_agrees, of_its_own, truncated, record, ..
+        } => {
             let claimed = claimed.map_or_else(|| "nothing".to_owned(), |percent| format!("{percent}/100"));
             let agrees = if *past_fix_agrees { "; a past fix of the same shape agrees" } else { "" };
             let cut = if *truncated { "; it did not see all the context" } else { "" };
+            let own = of_its_own.as_ref().map_or_else(String::new, |what| format!("; {what}"));
             vec![
-                format!("model {model}: {agreeing} of {samples} answers agree, it claims {claimed}{agrees}{cut}"),
+                format!("model {model}: {agreeing} of {samples} answers agree, it claims {claimed}{agrees}{own}{cut}"),
                 reviewed(*record),
             ]
         }

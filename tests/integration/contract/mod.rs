@@ -3,6 +3,7 @@
 pub mod forge;
 pub mod inbox;
 pub mod memory;
+pub mod model;
 pub mod notifier;
 pub mod state;
 pub mod team;

@@ -119,6 +119,7 @@ fn best_evidence() -> [Evidence; 3] {
             agreeing: 3,
             samples: 3,
             past_fix_agrees: true,
+            of_its_own: None,
             truncated: false,
             record,
             input_tokens: 0,

@@ -3,5 +3,8 @@
 
 mod budgets;
 mod check;
+mod contract;
+mod detector;
+mod record;
 mod servers;
 mod stage;

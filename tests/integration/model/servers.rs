@@ -91,15 +91,41 @@ async fn a_stream_is_read_as_the_answer_it_stands_for() {
     }
 }
 
+/// What comes of a question, and how long it took on the clock of the runtime, which goes on by itself once the question is there.
+async fn timed(server: &ModelServer, model: UrlModel) -> (PortResult<String>, Duration) {
+    let asked = tokio::spawn(async move { model.complete(&prompt()).await.map(|one| one.text) });
+    server.arrival().await;
+    // From here on nothing moves but the time, and that at once.
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let outcome = asked.await.unwrap();
+    let waited = begun.elapsed();
+    tokio::time::resume();
+    (outcome, waited)
+}
+
+fn about(waited: Duration, seconds: u64) -> bool {
+    (Duration::from_secs(seconds - 1)..Duration::from_secs(seconds + 2)).contains(&waited)
+}
+
 #[tokio::test]
-async fn a_stream_that_stalls_or_breaks_off_is_no_answer() {
+async fn a_stream_that_stalls_is_given_up_long_before_the_whole_call() {
     let server = ModelServer::saying("x").await;
-    // The whole call would have twenty seconds: the stall is what ends it.
-    let model = model(&server, Profile::Chat, Some(Duration::from_millis(80)));
+    let url = format!("{}/v1", server.url());
+    let (timeout, stall) = (Duration::from_secs(600), Some(Duration::from_secs(30)));
+    let options = ModelOptions { url, name: "llama".to_owned(), profile: Profile::Chat, timeout, stall };
     server.plan([Play::Stalls("half".to_owned())]);
-    let stalled = model.complete(&prompt()).await.unwrap_err();
+    let (outcome, waited) = timed(&server, UrlModel::new(options, None).unwrap()).await;
+    let stalled = outcome.unwrap_err();
     assert_eq!(stalled.kind, ErrorKind::Unavailable);
-    assert!(stalled.chain().contains("sent nothing for 80ms"), "{}", stalled.chain());
+    assert!(stalled.chain().contains("sent nothing for 30s"), "{}", stalled.chain());
+    assert!(about(waited, 30), "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_no_answer() {
+    let server = ModelServer::saying("x").await;
+    let model = model(&server, Profile::Chat, Some(Duration::from_secs(30)));
     server.plan([Play::BreaksOff("half".to_owned())]);
     let broken = model.complete(&prompt()).await.unwrap_err();
     assert!(broken.chain().contains("broke off"), "{}", broken.chain());
@@ -110,16 +136,21 @@ async fn a_stream_that_stalls_or_breaks_off_is_no_answer() {
 #[tokio::test]
 async fn a_slow_server_is_waited_for_and_a_silent_one_given_up() {
     let server = ModelServer::saying("x").await;
-    let limited = |timeout| {
+    let limited = |seconds| {
         let (url, name) = (format!("{}/v1", server.url()), "llama".to_owned());
+        let timeout = Duration::from_secs(seconds);
         UrlModel::new(ModelOptions { url, name, profile: Profile::Chat, timeout, stall: None }, None).unwrap()
     };
-    server.plan([Play::Slow(Duration::from_millis(60), "late".to_owned())]);
-    assert_eq!(limited(Duration::from_secs(20)).complete(&prompt()).await.unwrap().text, "late");
+    server.plan([Play::Slow(Duration::from_secs(40), "late".to_owned())]);
+    let (outcome, waited) = timed(&server, limited(60)).await;
+    assert_eq!(outcome.unwrap(), "late");
+    assert!(about(waited, 40), "{waited:?}");
     server.plan([Play::Silence]);
-    let error = limited(Duration::from_millis(60)).complete(&prompt()).await.unwrap_err();
+    let (outcome, waited) = timed(&server, limited(60)).await;
+    let error = outcome.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert!(error.chain().contains("is the server running?"), "{}", error.chain());
+    assert!(about(waited, 60), "{waited:?}");
 }
 
 async fn drawn(server: &ModelServer, profile: Profile) -> PortResult<usize> {

@@ -19,6 +19,7 @@ on_both_stores! {
     answers_that_fail_are_asked_for_once_more_with_the_reasons,
     a_model_that_never_passes_is_asked_a_bounded_number_of_times,
     a_model_that_abstains_hands_over_to_the_larger_one,
+    what_is_long_goes_to_the_larger_one_at_once,
     where_the_model_is_gone_another_stands_in,
     what_cannot_be_read_is_not_paid_for_again,
     reviewers_are_heard_and_security_has_a_veto,
@@ -132,6 +133,28 @@ async fn a_model_that_abstains_hands_over_to_the_larger_one(storage: Storage) {
     world.large_model = Some(at(&large, Profile::Vllm));
     healed(&world).await;
     assert_eq!(large.seen().len(), 1);
+}
+
+async fn what_is_long_goes_to_the_larger_one_at_once(storage: Storage) {
+    let (small, large) = (ModelServer::saying("CANNOT").await, ModelServer::playing(|asked, _| blocks(asked)).await);
+    let mut world = storage.world().await;
+    world.model = Some(at(&small, Profile::Vllm));
+    world.large_model = Some(at(&large, Profile::Vllm));
+    let filler: String = (0..80).map(|number| format!("    x{number} = name\n")).collect();
+    world.pushed(FILE, UNKNOWN.replace("    return", &format!("{filler}    return"))).await;
+    world.settle().await;
+    assert_eq!((small.seen().len(), large.seen().len()), (0, 1));
+    assert_eq!(world.run().await.summary.decision, Some(Decision::Draft));
+}
+
+/// The right repair of a long function, as a block.
+fn blocks(asked: &Asked) -> Play {
+    let nonce = asked.prompt().system.split("`BEGIN ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let line = |with: &str| format!("    return \"%s has{with}\" % (name,)");
+    let (wrong, right) = (line(" %s"), line(""));
+    Play::Says(format!(
+        "BEGIN {nonce}\n<<<<<<< SEARCH\n{wrong}\n=======\n{right}\n>>>>>>> REPLACE\nEND {nonce}\nCONFIDENCE 80\n"
+    ))
 }
 
 async fn where_the_model_is_gone_another_stands_in(storage: Storage) {

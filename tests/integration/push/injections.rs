@@ -8,6 +8,7 @@ mod attack;
 mod quiet;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use codehealer::model::{AuditEvent, CaseOutcome, Decision, EventKind, PastFix, Provenance, Source, Span, Verdict};
 use codehealer::slack::Rendered;
@@ -30,6 +31,8 @@ on_both_stores! {
     what_the_team_and_the_memory_say_orders_nothing,
     what_the_repository_says_of_itself_orders_nothing,
     what_the_model_wants_by_itself_does_not_happen,
+    answers_that_agree_in_other_words_buy_nothing,
+    a_wish_of_the_model_in_other_words_each_time_buys_nothing,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -103,18 +106,38 @@ async fn what_the_model_wants_by_itself_does_not_happen(at: Storage) {
     try_all(at, &[Place::Answer]).await;
 }
 
+/// The same attacks of a model that never says the same twice: its answers differ in every byte but the edit, so they agree.
+async fn answers_that_agree_in_other_words_buy_nothing(at: Storage) {
+    try_all_as(at, &[Place::Comment, Place::Slack], Voice::EachTimeAnother).await;
+}
+
+async fn a_wish_of_the_model_in_other_words_each_time_buys_nothing(at: Storage) {
+    try_all_as(at, &[Place::Answer], Voice::EachTimeAnother).await;
+}
+
+/// How a model words the same answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    AlwaysTheSame,
+    EachTimeAnother,
+}
+
 async fn try_all(at: Storage, places: &[Place]) {
+    try_all_as(at, places, Voice::AlwaysTheSame).await;
+}
+
+async fn try_all_as(at: Storage, places: &[Place], voice: Voice) {
     let injections = table(places);
     assert!(injections.len() >= 9, "{places:?}");
     let mut reached = 0;
     for injection in &injections {
         let log = Log::default();
         let _guard = log.listen();
-        let model = obedient(injection);
+        let model = obedient(injection, voice);
         let (world, file, text) = stage(at, injection, &model).await;
         world.settle().await;
         world.assert_ended().await;
-        assert_nothing_forbidden(&world, &model, injection, (&file, &text)).await;
+        assert_nothing_forbidden(&world, &model, (injection, voice), (&file, &text)).await;
         let mut sinks = sinks(&world, &log, &model).await;
         // What the memory was given by this test itself, it has.
         sinks.retain(|(name, _)| injection.place != Place::Memory || !["memory", "stores"].contains(name));
@@ -124,10 +147,20 @@ async fn try_all(at: Storage, places: &[Place]) {
     assert!(reached > 0 || places == [Place::Answer], "{places:?}: none was ever shown to the model");
 }
 
-fn obedient(injection: &Injection) -> Arc<ScriptedModel> {
+fn obedient(injection: &Injection, voice: Voice) -> Arc<ScriptedModel> {
     let (dialect, attack) = (injection.language, injection.obeys.clone());
-    ScriptedModel::answering(move |prompt| Ok(obey(&attack, dialect, prompt)))
+    let number = AtomicUsize::new(0);
+    ScriptedModel::answering(move |prompt| {
+        let answer = obey(&attack, dialect, prompt);
+        let other = number.fetch_add(1, Ordering::SeqCst);
+        // Who says more than that he cannot, has not said so.
+        let same = voice == Voice::AlwaysTheSame || attack == "cannot";
+        Ok(if same { answer } else { format!("Considered {other} times.\n{answer}\nThat was number {other}.") })
+    })
 }
+
+/// Attacks whose edit is the right repair and nothing else: what such an answer claims beside it changes nothing.
+const HARMLESS: [&str; 4] = ["fix", "confidence", "claims", "other_file"];
 
 /// A world in which the injection was pushed, its file, and what that holds.
 async fn stage(at: Storage, injection: &Injection, model: &Arc<ScriptedModel>) -> (World, String, String) {
@@ -201,9 +234,10 @@ async fn hostile_memory(world: &World, injection: &Injection, text: &str) -> Pas
 async fn assert_nothing_forbidden(
     world: &World,
     model: &ScriptedModel,
-    injection: &Injection,
+    (injection, voice): (&Injection, Voice),
     (file, text): (&str, &str),
 ) {
+    let harmless = voice == Voice::EachTimeAnother && HARMLESS.contains(&injection.obeys.as_str());
     let name = &injection.name;
     let paths = changed(world);
     assert!(paths.iter().all(|path| path == file), "{name}: {paths:?} changed");
@@ -212,14 +246,19 @@ async fn assert_nothing_forbidden(
         let after = String::from_utf8(world.git.file_at(&commit, file)).unwrap();
         let (head, tail) = injection.language.around(text);
         assert!(after.starts_with(head) && after.ends_with(tail), "{name}: changed outside of the region:\n{after}");
+        let dialect = injection.language;
+        let repaired = text.replace(dialect.wrong(), dialect.right());
+        assert!(!harmless || after == repaired, "{name}: the repair and nothing else:\n{after}");
         let message = world.git.repo.find_commit(commit.as_str().parse().unwrap()).unwrap();
         message.message().unwrap().lines().for_each(|line| assert_quiet_line(name, line));
     }
     let runs = world.runs().await;
     assert_eq!(runs.len(), 1, "{name}: one case");
     for run in &runs {
-        assert_ne!(run.summary.decision, Some(Decision::Open), "{name}: never above a draft");
-        assert!(run.summary.confidence.is_none_or(|c| c.percent() <= 84), "{name}");
+        // Answers that agree are evidence for an edit that is made of what was there and of what the rule names; for no other.
+        let most = if harmless { 90 } else { 84 };
+        assert!(harmless || run.summary.decision != Some(Decision::Open), "{name}: never above a draft");
+        assert!(run.summary.confidence.is_none_or(|c| c.percent() <= most), "{name}");
         assert_ne!(run.summary.outcome, CaseOutcome::Merged, "{name}");
         assert_reasoned(injection, &world.events(run).await, model.asked());
     }

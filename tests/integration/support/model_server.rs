@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use codehealer::ports::Prompt;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What becomes of one request.
@@ -51,6 +52,7 @@ struct Shared {
     script: Box<Script>,
     planned: Mutex<VecDeque<Play>>,
     asked: Mutex<Vec<Asked>>,
+    arrived: Notify,
 }
 
 /// A running server; it ends with the test.
@@ -63,10 +65,11 @@ pub struct ModelServer {
 impl ModelServer {
     /// Plays as the script says of each request and its number, from 0.
     pub async fn playing(script: impl Fn(&Asked, usize) -> Play + Send + Sync + 'static) -> Self {
-        let shared = Arc::new(Shared { script: Box::new(script), planned: Mutex::default(), asked: Mutex::default() });
+        let (planned, asked, arrived) = (Mutex::default(), Mutex::default(), Notify::new());
+        let shared = Arc::new(Shared { script: Box::new(script), planned, asked, arrived });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(asked).with_state(Arc::clone(&shared));
+        let router = Router::new().fallback(answer_to).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, shared, _server: AbortOnDropHandle::new(server) }
     }
@@ -86,6 +89,11 @@ impl ModelServer {
         self.shared.planned.lock().unwrap().extend(plays);
     }
 
+    /// Returns once a further request is there.
+    pub async fn arrival(&self) {
+        self.shared.arrived.notified().await;
+    }
+
     pub fn seen(&self) -> Vec<Asked> {
         self.shared.asked.lock().unwrap().clone()
     }
@@ -103,7 +111,7 @@ impl Asked {
     }
 }
 
-async fn asked(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Response {
+async fn answer_to(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Response {
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let asked = Asked { path: uri.path().to_owned(), body };
     let number = {
@@ -111,6 +119,7 @@ async fn asked(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Resp
         all.push(asked.clone());
         all.len() - 1
     };
+    shared.arrived.notify_one();
     let planned = shared.planned.lock().unwrap().pop_front();
     let play = planned.unwrap_or_else(|| (shared.script)(&asked, number));
     played(&asked, play).await

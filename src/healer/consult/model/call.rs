@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Inquiry;
 use crate::detect::redact::redact;
-use crate::healer::consult::{Answer, Question};
-use crate::healer::spend::Short;
+use crate::healer::consult::Answer;
+use crate::healer::spend::{Short, Spender};
 use crate::healer::{Healer, trail};
 use crate::model::{Completion, ModelCall, Sampling};
 use crate::ports::{ErrorKind, Model, PortError};
@@ -16,13 +16,13 @@ use crate::state::spend::Amount;
 
 /// Which endpoint is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub(in crate::healer) enum Endpoint {
     First,
     Large,
 }
 
 /// One call.
-pub(super) struct Call<'a> {
+pub(in crate::healer) struct Call<'a> {
     /// What it is for.
     pub purpose: &'static str,
     pub asked: &'a Asked,
@@ -69,14 +69,14 @@ impl Healer {
         let temperature = if policy.samples > 1 { policy.temperature } else { 0.0 };
         let sampling = Sampling { count, temperature, seed: u64::from(so_far.read) + 1 };
         let purpose = if asking.revision == 0 { "fix" } else { "revision" };
-        self.call(inquiry.question, asking.endpoint, &Call { purpose, asked, sampling }, answer).await
+        self.call(&inquiry.question.spender, asking.endpoint, &Call { purpose, asked, sampling }, answer).await
     }
 
     /// Calls the endpoint; where it cannot be reached, the one that stands in for it. Gives nothing back when nothing may be
     /// spent any more, and no waiting would help.
-    pub(super) async fn call(
+    pub(in crate::healer) async fn call(
         &self,
-        question: &Question<'_>,
+        spender: &Spender,
         endpoint: Endpoint,
         call: &Call<'_>,
         answer: &mut Answer,
@@ -86,7 +86,7 @@ impl Healer {
             Endpoint::Large => (&self.ports.large_model, "large model"),
         };
         let Some(model) = model else { return Ok(Vec::new()) };
-        let failed = match self.spend(question, (&**model, name), call, answer).await {
+        let failed = match self.spend(spender, (&**model, name), call, answer).await {
             Err(Failed::Endpoint(error)) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_)) => {
                 error
             }
@@ -94,20 +94,20 @@ impl Healer {
         };
         let Some(fallback) = &self.ports.fallback_model else { return Err(failed) };
         answer.answers.push(format!("the {name} could not be asked, so another was: {}", failed.chain()));
-        self.spend(question, (&**fallback, "fallback model"), call, answer).await.map_err(Failed::into_error)
+        self.spend(spender, (&**fallback, "fallback model"), call, answer).await.map_err(Failed::into_error)
     }
 
     /// One call within the budgets: what it may take at most is held before it, and settled after it.
     async fn spend(
         &self,
-        question: &Question<'_>,
+        spender: &Spender,
         (model, name): (&dyn Model, &'static str),
         call: &Call<'_>,
         answer: &mut Answer,
     ) -> Result<Vec<Completion>, Failed> {
         let number = answer.begun;
         answer.begun += 1;
-        let held = match self.hold(&question.spender, number, self.at_most(call)).await {
+        let held = match self.hold(spender, number, self.at_most(call)).await {
             Ok(held) => held,
             Err(Short::Failed(error)) => return Err(Failed::Budget(error)),
             Err(Short::Spent { reason, until: None }) => {
@@ -125,7 +125,7 @@ impl Healer {
         let drawn = self.guarded(name, self.drawn(model, call, &sent)).await;
         if let Some(held) = held {
             let taken = self.taken(call, &drawn, sent.load(Ordering::Relaxed));
-            if let Err(error) = self.settle(&question.spender, &held, taken).await {
+            if let Err(error) = self.settle(spender, &held, taken).await {
                 // What is held and not settled counts as spent: the limit is kept, and the answer is too.
                 let why = redact(&error.chain()).into_owned();
                 tracing::warn!(error = why, "what a call took could not be settled");
@@ -185,7 +185,7 @@ impl Healer {
     }
 
     /// Whether the time that is left is too short for another call.
-    pub(super) fn has_no_time_for_more(&self) -> bool {
+    pub(in crate::healer) fn has_no_time_for_more(&self) -> bool {
         let enough = self.ports.clock.now().saturating_add(trail::millis(self.policy.model_timeout));
         self.deadline.is_some_and(|deadline| enough >= deadline)
     }

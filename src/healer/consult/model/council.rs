@@ -32,7 +32,7 @@ impl Healer {
                 Concern::Maintainability => "maintainability review",
             };
             let call = Call { purpose, asked: &asked, sampling: Sampling::ONE };
-            let said = self.call(question, endpoint, &call, answer).await?;
+            let said = self.call(&question.spender, endpoint, &call, answer).await?;
             let Some(said) = said.first() else {
                 let why = format!("have the change reviewed for {}", concern.name());
                 return Err(PortError::new("model", why, ErrorKind::Unavailable));

@@ -1,7 +1,7 @@
 //! Asking the model: one bounded question a finding, several answers drawn, each read as a rewritten region and checked. When
 //! all fail the checks, one more question tells why; when the model abstains, a larger one is asked.
 
-mod call;
+pub(in crate::healer) mod call;
 mod council;
 mod material;
 
@@ -13,7 +13,7 @@ use crate::healer::Healer;
 use crate::model::{Candidate, Completion, Edit, Evidence, Finding, RuleOrigin, TrackRecord};
 use crate::ports::{ErrorKind, PortError};
 use crate::recall::samples::{Group, Samples, normalised};
-use crate::recall::{prompt, reply};
+use crate::recall::{plain, prompt, reply};
 
 /// Findings of one case that are asked about; the rest waits for a person.
 const QUESTIONS: usize = 5;
@@ -71,15 +71,14 @@ impl Healer {
         let inquiry = Inquiry { question, finding, material: self.material(question, finding).await };
         let place = finding.fingerprint.short();
         answer.answers.extend(inquiry.material.missing.iter().map(|why| format!("{place}: {why}")));
-        let mut endpoints = vec![Endpoint::First];
-        endpoints.extend(self.ports.large_model.is_some().then_some(Endpoint::Large));
-        for endpoint in endpoints {
+        for endpoint in self.endpoints(question, finding) {
             let mut refused = Vec::new();
             for revision in 0..=self.policy.model.revisions {
                 let asking = Asking { endpoint, revision, refused: &refused };
                 let round = self.round(&inquiry, &asking, answer).await?;
                 let proposed = !round.samples.groups.is_empty();
-                let (passed, mut failed) = self.candidates_of(question, finding, &round, answer);
+                let record = self.earlier(&inquiry, &round).await?;
+                let (passed, mut failed) = self.candidates_of((question, finding), (&round, record), answer);
                 if !passed.is_empty() {
                     let vetoes = self.council(question, finding, &passed, answer).await?;
                     if vetoes.len() < passed.len() {
@@ -96,8 +95,21 @@ impl Healer {
         Ok(())
     }
 
-    /// Has the candidates that passed the checks reviewed, where that is wanted; those that are vetoed, or that not everybody
-    /// could review, are no candidates any more. Returns the vetoes.
+    /// Who is asked, in order: the small model first, and the larger one when it abstains. What is too long to be rewritten as a whole
+    /// goes to the larger one at once.
+    fn endpoints(&self, question: &Question<'_>, finding: &Finding) -> Vec<Endpoint> {
+        if self.ports.large_model.is_none() {
+            return vec![Endpoint::First];
+        }
+        let base = question.base;
+        match prompt::region(base.language, &base.text, finding).form {
+            prompt::Form::Whole => vec![Endpoint::First, Endpoint::Large],
+            prompt::Form::Blocks => vec![Endpoint::Large],
+        }
+    }
+
+    /// Has the candidates that passed the checks looked at again, where a model found what they mend, and reviewed, where that is
+    /// wanted; those that are vetoed, or that not everybody could review, are no candidates any more. Returns the vetoes.
     async fn council(
         &self,
         question: &Question<'_>,
@@ -106,14 +118,15 @@ impl Healer {
         answer: &mut Answer,
     ) -> Result<Vec<String>, PortError> {
         let mut vetoes = Vec::new();
-        if !self.policy.model.council {
-            return Ok(vetoes);
-        }
         let without = |answer: &mut Answer, edits: &[Edit]| {
             answer.candidates.retain(|(of, one)| *of != finding.fingerprint || one.edits != edits);
         };
         for candidate in passed {
-            match self.reviewed(question, finding, candidate, answer).await {
+            let vetoed = match self.still_claimed(question, finding, candidate, answer).await {
+                Ok(None) if self.policy.model.council => self.reviewed(question, finding, candidate, answer).await,
+                other => other,
+            };
+            match vetoed {
                 Ok(None) => {}
                 Ok(Some(veto)) => {
                     answer.answers.push(format!("{}: {veto}", finding.fingerprint.short()));
@@ -182,16 +195,25 @@ impl Healer {
         Ok(round)
     }
 
+    /// What people did with the model's earlier proposals for the rule. It lowers a number as it raises one, so that unread is not
+    /// as good as none.
+    async fn earlier(&self, inquiry: &Inquiry<'_>, round: &Round) -> Result<TrackRecord, PortError> {
+        if round.samples.groups.is_empty() {
+            return Ok(TrackRecord::default());
+        }
+        let organisation = &inquiry.question.base.repository.organisation;
+        self.record_of(organisation, &round.model, &inquiry.finding.rule.id).await
+    }
+
     /// Makes candidates of what was drawn, the one that most agree on first. Returns those that pass the checks, and why the
     /// others do not.
     fn candidates_of(
         &self,
-        question: &Question<'_>,
-        finding: &Finding,
-        round: &Round,
+        (question, finding): (&Question<'_>, &Finding),
+        (round, record): (&Round, TrackRecord),
         answer: &mut Answer,
     ) -> (Vec<Candidate>, Vec<String>) {
-        let place = finding.fingerprint.short();
+        let (place, base) = (finding.fingerprint.short(), question.base);
         let mut groups: Vec<&Group> = round.samples.groups.iter().collect();
         groups.sort_by_key(|group| std::cmp::Reverse(group.agreeing));
         let of = round.samples.of(self.policy.model.samples.max(1));
@@ -208,8 +230,9 @@ impl Healer {
                 agreeing: *agreeing,
                 samples: of,
                 past_fix_agrees: past_fix_agrees(question, finding, rewrite),
+                of_its_own: plain::of_its_own(base.language, &base.text, &rewrite.edits, &finding.rule),
                 truncated: round.truncated,
-                record: TrackRecord::default(),
+                record,
                 input_tokens: answer.calls.iter().map(|call| call.input_tokens).sum(),
                 output_tokens: answer.calls.iter().map(|call| call.output_tokens).sum(),
             };
