@@ -149,7 +149,7 @@ async fn exactly_what_fits_into_a_day_in_dollars_is_asked_and_the_rest_later(at:
     // Answers cost six millionths a token, questions nothing: a call holds 600 tokens and takes 50. Of ten calls nine are settled
     // when the last one holds its part, so that ten fit, and not one more.
     let limit = 9 * 50 * 6 + 600 * 6;
-    let mut world = world(at, &model, Budgets { day: dollars(limit), ..Budgets::default() }, 100).await;
+    let mut world = world(at, &model, Budgets { day: dollars(limit), ..Budgets::default() }, 40).await;
     world.policy.model.prices = Prices { input: 0, output: 6_000_000 };
     let unreliable = world.process_under(LosesAnswers::new() as Arc<dyn Fault>);
     world.work_off(&unreliable).await;
@@ -158,13 +158,13 @@ async fn exactly_what_fits_into_a_day_in_dollars_is_asked_and_the_rest_later(at:
     let today = world.clock.now() / DAY_MS;
     let counted = spent(&world, "model-day", today).await.spent;
     assert_eq!((counted.micros, counted.micros <= limit), (cost(&calls(&world).await), true));
-    assert_eq!(world.runs().await.iter().filter(|run| run.state == RunState::Deferred).count(), 100 - fits);
+    assert_eq!(world.runs().await.iter().filter(|run| run.state == RunState::Deferred).count(), 40 - fits);
     world.clock.advance(Duration::from_millis(DAY_MS));
     world.work_off(&world.process()).await;
     assert_eq!(model.asked(), 2 * fits, "as many again on the next day");
     // Longer than a day nobody waits for a model: a person is told of each that is left.
     let told = world.runs().await.into_iter().filter(|run| run.summary.outcome == CaseOutcome::Escalated).count();
-    assert_eq!((told, world.notices()), (100 - 2 * fits, 100));
+    assert_eq!((told, world.notices()), (40 - 2 * fits, 40));
 }
 
 async fn every_hold_is_in_the_count_and_nothing_else(at: Storage) {
@@ -172,7 +172,7 @@ async fn every_hold_is_in_the_count_and_nothing_else(at: Storage) {
     let prices = Prices { input: 2_000_000, output: 6_000_000 };
     for limit in [tokens(9_000), dollars(30_000)] {
         let mut world =
-            world(at, &model, Budgets { day: limit, month: tokens(1_000_000), ..Budgets::default() }, 30).await;
+            world(at, &model, Budgets { day: limit, month: tokens(1_000_000), ..Budgets::default() }, 15).await;
         world.policy.model.prices = prices;
         let today = world.clock.now() / DAY_MS;
         let unreliable = world.process_under(Arc::new(LosesModels::default()) as Arc<dyn Fault>);
