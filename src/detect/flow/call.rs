@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
+use regex::Regex;
+
 use super::document::Argument;
 use super::engine::Engine;
+use super::format::formatted;
 use super::ir::{Call, Expr, Kind};
-use super::spec::{Mask, PARAMETER, Sink, UNKNOWN};
+use super::spec::{Mask, PARAMETER, Sink, Source, UNKNOWN};
 use super::state::State;
 use super::summary::Summary;
 use super::value::Value;
@@ -62,6 +65,14 @@ impl Site<'_> {
         }
     }
 
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub fn receiver(&self) -> Option<&Value> {
+        self.receiver.as_ref()
+    }
+
     fn paths(&self) -> Vec<&str> {
         self.paths.iter().map(String::as_str).collect()
     }
@@ -108,7 +119,11 @@ impl Engine<'_, '_> {
                     site.function = known.and_then(|value| value.function);
                 }
             }
-            _ => site.function = self.eval(&call.callee, state).function,
+            _ => {
+                let callee = self.eval(&call.callee, state);
+                site.paths.extend(callee.path.map(|path| path.to_string()));
+                site.function = callee.function;
+            }
         }
         site.given = self.arguments(call, &site, state);
         site
@@ -143,12 +158,23 @@ impl Engine<'_, '_> {
         for argument in &call.arguments {
             if matches!(argument.value.kind, Kind::Function(_)) {
                 self.handed.clone_from(&element);
+                self.named = self.names_for(site, &given);
             }
             let value = self.eval(&argument.value, state);
-            self.handed = None;
+            (self.handed, self.named) = (None, None);
             given.push(Given { name: argument.name.clone(), value, spread: argument.spread });
         }
         given
+    }
+
+    /// What the parameters of a function stand for that is handed to a call behind some other arguments.
+    fn names_for(&self, site: &Site<'_>, given: &[Given]) -> Option<Vec<String>> {
+        let holds = |(place, wanted): &(String, Regex)| {
+            let Argument::Number(number) = Argument::read(place) else { return false };
+            given.get(number).and_then(|one| one.value.text.as_deref()).is_some_and(|text| wanted.is_match(text))
+        };
+        let callbacks = self.rules.callbacks.matching(&site.paths());
+        callbacks.into_iter().find(|one| one.conditions.iter().all(holds)).map(|one| one.names.clone())
     }
 
     /// A method of the object whose method is walked through.
@@ -207,7 +233,7 @@ impl Engine<'_, '_> {
             if constructs && holds(sink, site) {
                 for argument in &sink.arguments {
                     for value in site.pick(argument) {
-                        self.judge(sink.rule, site.span, &value, sink.formed);
+                        self.judge(sink.rule, site.span, &value, sink.demand);
                     }
                 }
             }
@@ -220,8 +246,9 @@ impl Engine<'_, '_> {
         if state.variables.contains_key(name) {
             return;
         }
+        let span = self.assigned.unwrap_or(span);
         for sink in rules.assigns.matching(&[&**name]) {
-            self.judge(sink.rule, span, value, sink.formed);
+            self.judge(sink.rule, span, value, sink.demand);
         }
     }
 
@@ -233,9 +260,9 @@ impl Engine<'_, '_> {
         let by_origin = base.path.as_ref().map(|path| format!("{path}.{name}"));
         let written = target.place().unwrap_or_else(|| format!("?.{name}"));
         let paths: Vec<&str> = by_origin.iter().map(String::as_str).chain([written.as_str()]).collect();
-        let span = Span::new(target.span.start, target.span.end);
+        let span = self.assigned.unwrap_or(target.span);
         for sink in rules.assigns.matching(&paths) {
-            self.judge(sink.rule, span, value, sink.formed);
+            self.judge(sink.rule, span, value, sink.demand);
         }
     }
 
@@ -246,15 +273,20 @@ impl Engine<'_, '_> {
         let path = if site.call.constructs { paths.first().map_or("", |path| path) } else { first.as_str() };
         let named = |value: Value| Value { path: value.path.or_else(|| Some(Rc::from(path))), ..value };
         let called: Vec<&str> = called.iter().map(String::as_str).collect();
-        if let Some(kind) = self.rules.sources.first(&called) {
-            return named(Value::from_source(*kind, site.span));
+        let few = |source: &&Source| source.most.is_none_or(|most| site.given.len() <= most);
+        if let Some(source) = self.rules.sources.matching(&called).into_iter().find(few) {
+            let value = Value::of(source, site.span);
+            fill(site, &source.into, &value, state);
+            return if source.into.is_empty() { named(value) } else { Value::unknown(site.span) };
         }
         if let Some(module) = required(site) {
             return Value::named(&module, site.span);
         }
         let cleaners = self.rules.cleaners.matching(&paths);
         if !cleaners.is_empty() {
-            return named(cleaned(site, cleaners.into_iter().fold(0, |mask, one| mask | one)));
+            let strong = cleaners.iter().any(|one| !one.weak);
+            let counting = cleaners.into_iter().filter(|one| !(strong && one.weak));
+            return named(cleaned(site, counting.fold(0, |mask, one| mask | one.mask)));
         }
         if let Some(summary) = &site.function {
             let given: Vec<Value> = self.in_order(summary, site);
@@ -264,7 +296,7 @@ impl Engine<'_, '_> {
         if let Some(value) = self.changed(site, state) {
             return value;
         }
-        if let Some(value) = self.passed(site) {
+        if let Some(value) = self.passed(site, state) {
             return value;
         }
         if self.rules.builders.any(&paths) {
@@ -298,7 +330,11 @@ impl Engine<'_, '_> {
     /// is handed over gives.
     fn handed_on(&mut self, site: &Site<'_>) -> Value {
         let mut value = Value::unknown(site.span);
-        if let Some(receiver) = &site.receiver {
+        let functions = site.given.iter().any(|given| given.value.function.is_some());
+        if functions && matches!(&*site.method, "map" | "flatMap" | "then" | "mapToObj" | "thenApply") {
+            // What the function makes of each takes the place of what was there.
+            value = Value::default();
+        } else if let Some(receiver) = &site.receiver {
             let atoms = receiver.all_atoms();
             if atoms.iter().any(|atom| atom.source != UNKNOWN) {
                 value = Value { shapes: receiver.shapes, ..Value::default() };
@@ -320,7 +356,7 @@ impl Engine<'_, '_> {
         value
     }
 
-    fn passed(&mut self, site: &Site<'_>) -> Option<Value> {
+    fn passed(&mut self, site: &Site<'_>, state: &mut State) -> Option<Value> {
         let pass = self.rules.passes.first(&site.paths())?.clone();
         if let Some(format) = &pass.format {
             let text = site.pick(format).into_iter().next().unwrap_or_default();
@@ -334,44 +370,31 @@ impl Engine<'_, '_> {
         let values: Vec<Value> = pass.from.iter().flat_map(|argument| site.pick(argument)).collect();
         if let Some(mask) = self.replaced(site) {
             let value = values.into_iter().next().unwrap_or_default().any_part();
-            return Some(value.cleaned(mask));
+            return Some(value.cleaned(mask | pass.cleans));
         }
         if pass.joins {
             let parts: Vec<Value> = values.iter().flat_map(elements).collect();
             let mut value = self.build(&parts);
             value.atoms.iter_mut().for_each(|atom| atom.built = true);
-            return Some(value);
+            return Some(value.cleaned(pass.cleans));
         }
+        // A part of a text, or a text without its beginning, begins differently.
+        let cuts = site.receiver.is_some() && values.iter().any(|value| value.text.is_none());
         let mut values = values.into_iter();
         let first = values.next().unwrap_or_default();
-        Some(values.fold(first, |mut all, one| {
+        let mut all = values.fold(first, |mut all, one| {
             all.join(&one);
             all
-        }))
-    }
-
-    /// What a replacement of characters by others makes a text harmless for: the pattern tells which characters go.
-    fn replaced(&self, site: &Site<'_>) -> Option<Mask> {
-        if !matches!(&*site.method, "replace" | "replaceAll" | "sub" | "ReplaceAllString" | "ReplaceAll") {
-            return None;
+        });
+        if cuts {
+            all.prefix = all.prefix.filter(|_| !cuts_beginning(site.method()));
         }
-        let patterns = site.given.iter().filter_map(|given| given.value.text.as_deref());
-        let pattern = patterns.max_by_key(|text| text.len())?;
-        if pattern.contains("[^") {
-            return Some(Mask::MAX);
+        if site.call.constructs {
+            all.path = site.paths.first().map(|path| Rc::from(path.as_str()));
         }
-        let mut uses: Vec<&str> = Vec::new();
-        let has = |characters: &[char]| characters.iter().all(|c| pattern.contains(*c));
-        if has(&['[', '*', '+', '?', '(']) {
-            uses.push("regex");
-        }
-        if has(&['[', '<', '>']) || has(&['[', '<', '&']) {
-            uses.push("html");
-        }
-        if has(&['[', '(', ')', '*', '\\']) {
-            uses.push("ldap");
-        }
-        (!uses.is_empty()).then(|| self.rules.mask_of(&uses))
+        let all = all.cleaned(pass.cleans | self.extracted(site));
+        fill(site, &pass.into, &all, state);
+        Some(if pass.into.is_empty() { all } else { Value::unknown(site.span) })
     }
 
     /// Methods that change what they are called on, or read a part of it.
@@ -435,6 +458,16 @@ impl Engine<'_, '_> {
                 write_back(object, value, state);
                 Some(receiver.any_part())
             }
+            ("assign", [_, ..]) if receiver.path.as_deref() == Some("Object") => {
+                let mut value = (*given.first()?).clone();
+                for more in given.iter().skip(1) {
+                    value.set_part(None, more.any_part());
+                }
+                if let Some(first) = site.call.arguments.first() {
+                    write_back(&first.value, value.clone(), state);
+                }
+                Some(value)
+            }
             ("charAt", [at]) => {
                 let text = receiver.text.as_deref()?;
                 let index: usize = at.text.as_deref()?.parse().ok()?;
@@ -443,6 +476,32 @@ impl Engine<'_, '_> {
             _ => None,
         }
     }
+}
+
+/// Puts a value into what a call was given to be filled.
+fn fill(site: &Site<'_>, into: &[Argument], value: &Value, state: &mut State) {
+    if into.is_empty() {
+        return;
+    }
+    for (number, (argument, given)) in site.call.arguments.iter().zip(&site.given).enumerate() {
+        let meant = |one: &Argument| match one {
+            Argument::All => true,
+            Argument::Number(at) => *at == number,
+            Argument::From(at) => number >= *at,
+            _ => false,
+        };
+        if into.iter().any(meant) {
+            let mut filled = Value { text: None, prefix: None, ..given.value.clone() };
+            filled.add_atoms(&value.all_atoms());
+            write_back(&argument.value, filled, state);
+        }
+    }
+}
+
+/// Whether a method gives a text that may begin differently from the one it is called on.
+fn cuts_beginning(method: &str) -> bool {
+    let kept = ["toString", "trim", "trimEnd", "toLowerCase", "concat", "strip", "rstrip", "lower", "encode", "decode"];
+    !kept.contains(&method)
 }
 
 /// Stores what became of the object that a chain of calls began with.
@@ -505,81 +564,5 @@ fn elements(value: &Value) -> Vec<Value> {
             all
         }
         _ => vec![value.clone()],
-    }
-}
-
-/// The pieces of a format and what is put between them. What is put in as a number is harmless.
-fn formatted(format: &Value, others: &[Value]) -> Vec<Value> {
-    let Some(text) = format.text.as_deref() else {
-        return std::iter::once(format).chain(others).cloned().collect();
-    };
-    let mut parts = Vec::new();
-    let mut rest = text;
-    let mut next = others.iter();
-    while let Some((before, conversion, behind)) = placeholder(rest) {
-        parts.push(Value::constant(before));
-        let value = if conversion == 'n' { None } else { next.next() };
-        match (conversion, value) {
-            ('d', _) => parts.push(Value { path: None, ..Value::default() }),
-            (_, Some(value)) => parts.push(value.clone()),
-            (_, None) => parts.extend(others.iter().cloned()),
-        }
-        rest = behind;
-    }
-    parts.push(Value::constant(rest));
-    if parts.len() == 1 {
-        parts.extend(next.cloned());
-    }
-    parts
-}
-
-/// The first place of a format that a value is put into: what stands before, `d` for a number, `n` for a place that names
-/// its value, `s` for any other, what stands behind.
-fn placeholder(format: &str) -> Option<(&str, char, &str)> {
-    let mut from = 0;
-    loop {
-        let at = from + format.get(from..)?.find(['%', '{'])?;
-        let (before, tail) = (format.get(..at)?, format.get(at..)?);
-        if tail.starts_with("%%") || tail.starts_with("{{") {
-            from = at + 2;
-            continue;
-        }
-        if let Some(inner) = tail.strip_prefix('{') {
-            let end = inner.find('}')?;
-            let name = inner.get(..end)?;
-            if name.len() > 60 || name.contains(['"', '\'', '\n', ';']) {
-                from = at + 1;
-                continue;
-            }
-            let numeric =
-                name.split(':').nth(1).is_some_and(|spec| spec.ends_with(['d', 'f', 'x', 'b', 'o', 'e', '%']));
-            let named = name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-            let kind = if numeric {
-                'd'
-            } else if named {
-                'n'
-            } else {
-                's'
-            };
-            return Some((before, kind, inner.get(end + 1..)?));
-        }
-        let spec = tail.get(1..)?;
-        let named = spec.starts_with('(');
-        let spec_start = if named { spec.find(')')? + 1 } else { 0 };
-        let flags = spec.get(spec_start..)?;
-        let length = flags.find(|c: char| c.is_ascii_alphabetic())?;
-        if length > 8 || flags.get(..length)?.contains(|c: char| !"0123456789.-+# $[]*".contains(c)) {
-            from = at + 1;
-            continue;
-        }
-        let letter = flags.get(length..)?.chars().next()?;
-        let kind = if "dfFgGeExXiuctpbo".contains(letter) {
-            'd'
-        } else if named {
-            'n'
-        } else {
-            's'
-        };
-        return Some((before, kind, flags.get(length + 1..)?));
     }
 }

@@ -16,6 +16,8 @@ pub(in crate::detect) struct FlowDocument {
     #[serde(default)]
     pub passes: Vec<PassSpec>,
     #[serde(default)]
+    pub callbacks: Vec<CallbackSpec>,
+    #[serde(default)]
     pub guards: Vec<GuardSpec>,
     /// Calls that do not return.
     #[serde(default)]
@@ -39,6 +41,28 @@ pub(in crate::detect) struct SourceSpec {
     pub read: Vec<String>,
     #[serde(default)]
     pub parameters: Option<ParameterSpec>,
+    /// The uses that values from there are harmless for.
+    #[serde(default)]
+    pub clean: Option<Names>,
+    /// What the text of such a value begins with.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// A call with more arguments does something else.
+    #[serde(default)]
+    pub most: Option<usize>,
+    /// The arguments of a call that it fills, in place of what it gives.
+    #[serde(default)]
+    pub into: Option<Arguments>,
+}
+
+/// What a function gets that is handed to a call: names that its parameters stand for, in order; an empty one says nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::detect) struct CallbackSpec {
+    pub call: Vec<String>,
+    #[serde(default, rename = "where")]
+    pub whether: BTreeMap<String, String>,
+    pub names: Vec<String>,
 }
 
 /// Regular expressions over what is written at a function or parameter; those that are given must all hold.
@@ -56,6 +80,18 @@ pub(in crate::detect) struct ParameterSpec {
     /// With `NAME` for the parameter's name: a decorator that says the parameter is harmless.
     #[serde(default)]
     pub except_decorated: Option<String>,
+    /// The parameter's own name.
+    #[serde(default)]
+    pub named: Option<String>,
+    /// The name of the function's first parameter.
+    #[serde(default)]
+    pub first: Option<String>,
+    /// The name of the function.
+    #[serde(default)]
+    pub function: Option<String>,
+    /// Something in the text of the file.
+    #[serde(default)]
+    pub file: Option<String>,
     /// Only the parameters at these places, from 0; all when there are none.
     #[serde(default)]
     pub at: Vec<usize>,
@@ -65,6 +101,9 @@ pub(in crate::detect) struct ParameterSpec {
 #[serde(deny_unknown_fields)]
 pub(in crate::detect) struct CleanerSpec {
     pub call: Vec<String>,
+    /// Counts only where no other one does.
+    #[serde(default)]
+    pub weak: bool,
     #[serde(rename = "for")]
     pub uses: Names,
 }
@@ -79,17 +118,34 @@ pub(in crate::detect) struct PassSpec {
     pub format: Option<Argument>,
     #[serde(default)]
     pub joins: bool,
+    /// The uses that what is handed on is harmless for.
+    #[serde(default)]
+    pub cleans: Option<Names>,
+    /// The arguments that are filled, in place of what the call gives.
+    #[serde(default)]
+    pub into: Option<Arguments>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::detect) struct GuardSpec {
     pub call: Vec<String>,
+    /// Counts only for a value that is harmless for this use already.
+    #[serde(default)]
+    pub needs: Option<String>,
+    /// A text that the other side must fit where it is known.
+    #[serde(default)]
+    pub like: Option<String>,
+    /// A regular expression of the program that the argument is tested against, and whether it must fit all of it anyway.
+    #[serde(default)]
+    pub pattern: Option<Argument>,
+    #[serde(default)]
+    pub whole: bool,
     #[serde(default)]
     pub argument: Option<Arguments>,
     #[serde(default)]
     pub fixed: Option<Argument>,
-    #[serde(rename = "for")]
+    #[serde(rename = "for", default = "every")]
     pub uses: Names,
     #[serde(default = "yes")]
     pub when: bool,
@@ -97,6 +153,10 @@ pub(in crate::detect) struct GuardSpec {
 
 fn yes() -> bool {
     true
+}
+
+fn every() -> Names {
+    Names::All(AllName::All)
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -127,6 +187,9 @@ pub(in crate::detect) struct RuleFlow {
     /// Nothing is found in a file whose text holds this.
     #[serde(default)]
     pub unless_file: Option<String>,
+    /// Only in a file whose text holds this.
+    #[serde(default)]
+    pub only_file: Option<String>,
     pub sinks: Vec<SinkSpec>,
 }
 
@@ -161,6 +224,15 @@ pub(in crate::detect) struct SinkSpec {
     /// Only text whose constant parts have the form that the rule's `text` describes.
     #[serde(default)]
     pub formed: bool,
+    /// Only a value that is no list or map.
+    #[serde(default)]
+    pub single: bool,
+    /// The sources that count here, in place of the rule's.
+    #[serde(default)]
+    pub from: Option<BTreeMap<String, Level>>,
+    /// Harmless here when the text certainly begins like this.
+    #[serde(default)]
+    pub unless_prefix: Option<String>,
 }
 
 /// `all`, or some by name.

@@ -8,15 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use regex::Regex;
-
-use super::document::Level;
-use super::ir::{Expr, Function, Kind, Parameter, Stmt};
+use super::ir::{Expr, Function, Kind, Stmt};
 use super::lower::{Lower, Outline};
-use super::spec::{FlowRule, FlowRules, KindId, Mask, PARAMETER, ParameterSource, UNKNOWN};
+use super::spec::{FlowRules, KindId, Mask, PARAMETER, UNKNOWN};
 use super::state::State;
 use super::summary::{ParameterSink, Summary};
-use super::value::{Atom, Trail, Value};
+use super::value::{Atom, Value};
 use crate::model::Span;
 
 /// Calls of functions of the file inside of each other that are followed.
@@ -38,7 +35,7 @@ pub(super) struct Verdict {
     pub judgement: Judgement,
     /// The source's kind and the places from the source to the sink, when it is untrusted.
     pub flow: Option<(KindId, Vec<Span>)>,
-    owner: Option<(usize, usize)>,
+    pub owner: Option<(usize, usize)>,
 }
 
 #[derive(Default)]
@@ -55,13 +52,13 @@ enum Slot {
 
 /// The function that is walked through.
 pub(super) struct Frame {
-    id: usize,
-    span: Span,
+    pub id: usize,
+    pub span: Span,
     pub own: Option<Rc<str>>,
     pub class: Option<Rc<str>>,
     marks: Vec<Rc<str>>,
     pub returns: Option<Value>,
-    sinks: Vec<ParameterSink>,
+    pub sinks: Vec<ParameterSink>,
     pub breaks: Vec<State>,
     pub loops: usize,
     pub parameters: Vec<Rc<str>>,
@@ -87,7 +84,7 @@ impl Default for Frame {
 pub(super) struct Engine<'a, 't> {
     pub rules: &'a FlowRules,
     /// Rules that look at this file.
-    on: &'a [bool],
+    pub on: &'a [bool],
     pub lower: &'a Lower<'t>,
     pub outline: &'a Outline<'t>,
     steps: u64,
@@ -105,6 +102,10 @@ pub(super) struct Engine<'a, 't> {
     pub verdicts: BTreeMap<(usize, Span), Verdict>,
     /// What a function that is handed to a method gets as its first argument.
     pub handed: Option<Value>,
+    /// What the parameters of a function that is handed over stand for.
+    pub named: Option<Vec<String>>,
+    /// The assignment that is made.
+    pub assigned: Option<Span>,
 }
 
 impl<'a, 't> Engine<'a, 't> {
@@ -138,6 +139,8 @@ impl<'a, 't> Engine<'a, 't> {
             fields: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             handed: None,
+            named: None,
+            assigned: None,
         }
     }
 
@@ -230,7 +233,9 @@ impl<'a, 't> Engine<'a, 't> {
     }
 
     fn walk(&mut self, function: &Function, id: usize, mut state: State) -> (Summary, State) {
-        let handed = self.handed.take();
+        let (handed, named) = (self.handed.take(), self.named.take().unwrap_or_default());
+        // One that takes an error first is called with others behind it.
+        let fails = function.parameters.first().is_some_and(|one| one.name.starts_with("err"));
         let outer = self.frames.last();
         let own = function.own.clone().or_else(|| outer.and_then(|frame| frame.own.clone()));
         let class = function.class.clone().or_else(|| outer.and_then(|frame| frame.class.clone()));
@@ -244,6 +249,10 @@ impl<'a, 't> Engine<'a, 't> {
                 Some(value) if number == 0 => value.clone(),
                 _ => self.parameter(function, id, number, parameter),
             };
+            let value = match named.get(number).filter(|name| !fails && !name.is_empty()) {
+                Some(name) => self.called_with(name, value, parameter.target.span),
+                None => value,
+            };
             self.bind(&parameter.target, value, &mut state);
         }
         self.run(&function.body, &mut state);
@@ -253,121 +262,12 @@ impl<'a, 't> Engine<'a, 't> {
         (Summary { id, parameters, returns, sinks: frame.sinks }, state)
     }
 
-    fn parameter(&self, function: &Function, id: usize, number: usize, parameter: &Parameter) -> Value {
-        let declared = parameter.declared.as_deref();
-        let span = parameter.target.span;
-        let path = Some(declared.map_or_else(|| Rc::clone(&parameter.name), Rc::from));
-        match self.outside(function, number, parameter) {
-            Some(Some(kind)) => return Value { path, ..Value::from_source(kind, span) },
-            Some(None) => return Value { path, ..Value::default() },
-            None => {}
-        }
-        if declared.is_some_and(|declared| self.rules.is_plain_type(declared)) {
-            return Value { path, ..Value::default() };
-        }
-        let owner = Some((id, number));
-        let atom = Atom { source: PARAMETER, owner, clean: 0, built: false, trail: Trail::at(span) };
-        Value { path, atoms: vec![atom], ..Value::default() }
-    }
-
-    /// The kind of source that fills a parameter from outside, or that something from outside fills it that is no text.
-    fn outside(&self, function: &Function, number: usize, parameter: &Parameter) -> Option<Option<KindId>> {
-        let declared = parameter.declared.as_deref().unwrap_or_default();
-        let named = |source: &ParameterSource| {
-            let is_this = |mark: &Rc<str>, except: &Regex| {
-                except.captures_iter(mark).any(|found| found.get(1).is_some_and(|n| n.as_str() == &*parameter.name))
-            };
-            let except = source.except_decorated.as_ref();
-            except.is_some_and(|except| function.marks.iter().any(|mark| is_this(mark, except)))
-        };
-        let source = self.rules.parameters.iter().find(|source| {
-            let decorated = source.decorated.as_ref().is_none_or(|d| function.marks.iter().any(|m| d.is_match(m)));
-            let annotated = source.annotated.as_ref().is_none_or(|a| parameter.marks.iter().any(|m| a.is_match(m)));
-            let typed = source.typed.as_ref().is_none_or(|typed| typed.is_match(declared));
-            let except = source.except_typed.as_ref().is_some_and(|except| except.is_match(declared));
-            let at = source.at.is_empty() || source.at.contains(&number);
-            decorated && annotated && typed && !except && at
-        })?;
-        let plain = !declared.is_empty() && self.rules.is_plain_type(declared) || named(source);
-        Some((!plain).then_some(source.kind))
-    }
-
     pub fn run(&mut self, statements: &[Stmt], state: &mut State) {
         for statement in statements {
             if !state.live || !self.spend(1) {
                 return;
             }
             self.exec(statement, state);
-        }
-    }
-
-    /// Notes that a value is used where some rule forbids untrusted ones.
-    pub fn judge(&mut self, rule: usize, place: Span, value: &Value, formed: bool) {
-        let Some(spec) = self.rules.rules.get(rule).filter(|_| self.on.get(rule).copied().unwrap_or(false)) else {
-            return;
-        };
-        if self.is_excepted(spec)
-            || spec.unless_path.as_ref().zip(value.path.as_deref()).is_some_and(|(p, at)| p.is_match(at))
-        {
-            return;
-        }
-        let prefixed = spec.unless_prefix.as_ref().zip(value.prefix.as_deref());
-        if prefixed.is_some_and(|(harmless, prefix)| harmless.is_match(prefix)) {
-            return self.note(rule, place, Judgement::Harmless, None);
-        }
-        let open: Vec<Atom> = value.all_atoms().into_iter().filter(|atom| atom.clean & spec.use_of == 0).collect();
-        if open.is_empty() {
-            return self.note(rule, place, Judgement::Harmless, None);
-        }
-        let shaped = !formed || spec.form.is_none() || value.shapes & spec.shape != 0;
-        self.pass_on((rule, place, formed), value.shapes, &open);
-        let counts = |atom: &&Atom| match spec.from.get(&atom.source) {
-            Some(Level::Any) => shaped,
-            Some(Level::Built) => shaped && atom.built,
-            None => false,
-        };
-        match open.iter().filter(counts).max_by_key(|atom| (atom.source != PARAMETER, atom.owner.is_none())) {
-            Some(atom) => self.note(rule, place, Judgement::Untrusted, Some(atom)),
-            None => self.note(rule, place, Judgement::Unknown, None),
-        }
-    }
-
-    /// Whether the file or one of the functions around tells that the rule does not hold there.
-    fn is_excepted(&self, rule: &FlowRule) -> bool {
-        let source = self.lower.source;
-        let near = |span: &Span| {
-            let text = source.get(span.range()).unwrap_or_default();
-            rule.unless_near.as_ref().is_some_and(|near| near.is_match(text))
-        };
-        rule.unless_file.as_ref().is_some_and(|file| file.is_match(source))
-            || self.frames.iter().filter(|frame| frame.span.start < frame.span.end).any(|frame| near(&frame.span))
-    }
-
-    /// What reaches a sink from a parameter is a matter of the callers.
-    fn pass_on(&mut self, sink: (usize, Span, bool), shapes: Mask, open: &[Atom]) {
-        let (rule, place, formed) = sink;
-        for atom in open {
-            let Some((id, parameter)) = atom.owner else { continue };
-            let Some(frame) = self.frames.iter_mut().find(|frame| frame.id == id) else { continue };
-            let same = |one: &ParameterSink| one.rule == rule && one.place == place && one.parameter == parameter;
-            if frame.sinks.len() >= 64 || frame.sinks.iter().any(same) {
-                continue;
-            }
-            let (clean, built, trail) = (atom.clean, atom.built, atom.trail.clone());
-            frame.sinks.push(ParameterSink { rule, place, formed, parameter, clean, built, shapes, trail });
-        }
-    }
-
-    fn note(&mut self, rule: usize, place: Span, judgement: Judgement, atom: Option<&Atom>) {
-        let flow = atom.map(|atom| (atom.source, atom.trail.then(place).spans()));
-        let owner = atom.and_then(|atom| atom.owner);
-        let rank = |judgement: Judgement, flow: &Option<(KindId, Vec<Span>)>| {
-            (judgement, flow.as_ref().is_some_and(|(kind, _)| *kind != PARAMETER))
-        };
-        let verdict = Verdict { judgement, flow, owner };
-        let known = self.verdicts.get(&(rule, place));
-        if known.is_none_or(|known| rank(known.judgement, &known.flow) < rank(verdict.judgement, &verdict.flow)) {
-            self.verdicts.insert((rule, place), verdict);
         }
     }
 
@@ -446,6 +346,7 @@ impl<'a, 't> Engine<'a, 't> {
             let atoms: Vec<Atom> = atoms
                 .map(|atom| Atom {
                     clean: atom.clean | sink.clean,
+                    trusted: 0,
                     built: atom.built || sink.built,
                     trail: atom.trail.then(span).followed_by(&sink.trail),
                     ..atom
@@ -456,7 +357,7 @@ impl<'a, 't> Engine<'a, 't> {
             }
             let prefix = argument.prefix.clone().filter(|_| !sink.built);
             let value = Value { atoms, prefix, shapes: argument.shapes | sink.shapes, ..Value::default() };
-            self.judge(sink.rule, sink.place, &value, sink.formed);
+            self.judge(sink.rule, sink.place, &value, sink.demand);
         }
         substitute(&summary.returns, summary.id, arguments, span)
     }
@@ -467,7 +368,7 @@ impl<'a, 't> Engine<'a, 't> {
         let rules = self.rules;
         for (decorated, sink) in &rules.returns {
             if marks.iter().any(|mark| decorated.is_match(mark)) {
-                self.judge(sink.rule, span, value, sink.formed);
+                self.judge(sink.rule, span, value, sink.demand);
             }
         }
     }

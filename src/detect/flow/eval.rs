@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::engine::{Engine, MAX_LEVELS};
 use super::exec::truth;
 use super::ir::{Assign, Comparison, Expr, Kind};
-use super::spec::{PARAMETER, UNKNOWN};
+use super::spec::{Mask, PARAMETER, UNKNOWN};
 use super::state::State;
 use super::value::{Atom, Parts, Value};
 use crate::model::Span;
@@ -119,7 +119,11 @@ impl Engine<'_, '_> {
     }
 
     fn assign(&mut self, span: Span, assign: &Assign, state: &mut State) -> Value {
+        if matches!(assign.value.kind, Kind::Function(_)) {
+            self.named = self.names_of(&assign.target);
+        }
         let mut value = self.eval(&assign.value, state);
+        self.named = None;
         if assign.augmented {
             let before = self.eval(&assign.target, state);
             value = self.build(&[before, value]);
@@ -128,9 +132,18 @@ impl Engine<'_, '_> {
             value = self.declared(value, declared);
         }
         let value = value.through(span);
+        let outer = self.assigned.replace(span);
         self.bind(&assign.target, value.clone(), state);
+        self.assigned = outer;
         self.remember_fact(assign, state);
         value
+    }
+
+    /// What the parameters of a function stand for that is put at a place: `window.onmessage`.
+    fn names_of(&self, target: &Expr) -> Option<Vec<String>> {
+        let place = target.place().filter(|_| matches!(target.kind, Kind::Member(..)))?;
+        let known = self.rules.callbacks.first(&[&place])?;
+        known.conditions.is_empty().then(|| known.names.clone())
     }
 
     fn declared(&self, mut value: Value, declared: &Rc<str>) -> Value {
@@ -197,7 +210,7 @@ impl Engine<'_, '_> {
         }
         let mut value = value;
         for atom in value.atoms.iter_mut().filter(|atom| matches!(atom.source, UNKNOWN | PARAMETER)) {
-            atom.clean |= mask;
+            atom.trusted |= mask;
         }
         value
     }
@@ -312,12 +325,14 @@ impl Engine<'_, '_> {
 
     /// The untrusted value that is read at a path, if that is a source.
     pub(super) fn as_source(&self, path: &str, value: &Value, span: Span) -> Option<Value> {
-        let kind = *self.rules.sources.first(&[path])?;
+        let source = self.rules.sources.first(&[path])?;
         // What is known to have been put there by the program itself stays that.
-        if value.atoms.iter().any(|atom| atom.source == kind) {
-            return None;
+        if value.atoms.iter().any(|atom| atom.source == source.kind) {
+            // A part of what is untrusted as a whole may be more harmless than the whole.
+            let known = source.prefix.as_deref().map(Rc::from);
+            return known.map(|prefix| Value { prefix: Some(prefix), path: Some(Rc::from(path)), ..value.clone() });
         }
-        Some(Value { path: Some(Rc::from(path)), ..Value::from_source(kind, span) })
+        Some(Value { path: Some(Rc::from(path)), ..Value::of(source, span) })
     }
 
     /// What was checked of a place before it is read.
@@ -337,6 +352,8 @@ impl Engine<'_, '_> {
         for (key, element) in elements {
             let value = self.eval(element, state);
             match key {
+                // What is compared with as it is cannot be an operator itself.
+                Some(key) if &**key == "$eq" => container.set_part(Some(key), value.cleaned(self.rules.known.text)),
                 Some(key) => container.set_part(Some(key), value),
                 None => {
                     splat = true;
@@ -363,18 +380,24 @@ impl Engine<'_, '_> {
         let mut atoms: Vec<Atom> = Vec::new();
         let (mut constant, mut prefix, mut open) = (String::new(), String::new(), true);
         let (mut shapes, mut known) = (0, true);
-        let mut led = 0;
+        let several = values.len() > 1;
+        // What is put together is a text, and no longer the path that it was.
+        let mut led = self.rules.known.text;
+        let kept = if several { !self.rules.known.normal } else { Mask::MAX };
         for value in values {
             let own = value.all_atoms();
-            let begins = own.iter().any(|atom| atom.source > PARAMETER) || value.text.is_some();
+            let outside = own.iter().any(|atom| atom.source > PARAMETER);
             for mut atom in own {
-                atom.built |= values.len() > 1;
-                atom.clean |= led;
+                atom.built |= several;
+                atom.clean = if atom.clean == Mask::MAX { atom.clean } else { (atom.clean & kept) | led };
                 atoms.push(atom);
             }
-            // What an address begins with decides where it leads.
-            if !begins {
-                led = self.rules.leading;
+            // What an address or a path begins with decides where it leads.
+            if !outside && value.text.is_none() {
+                led |= self.rules.known.leading;
+            }
+            if !outside && value.text.as_deref() != Some("") {
+                led |= self.rules.known.absolute;
             }
             shapes |= value.shapes;
             known &= value.text.is_some();

@@ -30,7 +30,11 @@ impl Engine<'_, '_> {
             }
             Kind::Both(left, right) | Kind::Either(left, right) => self.assume_one(left, right, held, state),
             Kind::Compare(comparison, left, right) => self.assume_compared(*comparison, (left, right), held, state),
-            Kind::Call(call) => self.assume_call(call, held, state),
+            Kind::Call(call) => match begins_with(call) {
+                // Anything but the beginning counts as true.
+                Some(begins) => self.assume_call(&begins, !held, state),
+                None => self.assume_call(call, held, state),
+            },
             Kind::IsType(value, kind) if held && self.rules.is_plain_type(kind) => {
                 self.check(value, Mask::MAX, state);
             }
@@ -38,6 +42,9 @@ impl Engine<'_, '_> {
             Kind::Name(name) => {
                 if let Some(fact) = state.facts.remove(name) {
                     self.assume(&fact, held, state);
+                } else if !held {
+                    // There is nothing in it.
+                    self.check(condition, Mask::MAX, state);
                 }
             }
             Kind::Assign(assign) => {
@@ -73,8 +80,14 @@ impl Engine<'_, '_> {
                 if left.constant().is_some() {
                     return self.assume_text_within(left, right, within, state);
                 }
-                if within {
-                    self.assume_member(left, right, state);
+                match &right.kind {
+                    // `base in path.parents`
+                    Kind::Member(path, name) if within && &**name == "parents" => {
+                        let (normal, mask) = (self.rules.known.normal, self.rules.mask_of(&["path"]));
+                        self.check_origin(path, normal, mask, state);
+                    }
+                    _ if within => self.assume_member(left, right, state),
+                    _ => {}
                 }
                 return;
             }
@@ -84,8 +97,14 @@ impl Engine<'_, '_> {
             let Some(constant) = other.constant().cloned() else { continue };
             match (&subject.kind, &*constant) {
                 (Kind::Call(call), "-1") => return self.assume_call(call, !equal, state),
+                (Kind::Call(call), "0") if begins_with(call).is_some() => {
+                    let Some(begins) = begins_with(call) else { return };
+                    return self.assume_call(&begins, equal, state);
+                }
                 (Kind::Call(call), "true") => return self.assume_call(call, equal, state),
                 (Kind::Call(call), "false") => return self.assume_call(call, !equal, state),
+                // A pattern that found nothing.
+                (Kind::Call(call), "null") if is_pattern(call) => return self.assume_call(call, !equal, state),
                 (Kind::Name(name), "null" | "nil") => {
                     // No error means that the check passed; for anything else it means that there is something.
                     let error = name.to_ascii_lowercase().contains("err");
@@ -96,21 +115,38 @@ impl Engine<'_, '_> {
                 _ => {}
             }
         }
+        for (subject, other) in [(left, right), (right, left)] {
+            if let Some(begins) = beginning_of(subject, other) {
+                return self.assume_call(&begins, equal, state);
+            }
+        }
         if !equal {
             return;
+        }
+        for side in [left, right] {
+            // `os.path.commonpath([base, path]) == base`
+            if let Kind::Call(call) = &side.kind
+                && matches!(&call.callee.kind, Kind::Member(_, name) if matches!(&**name, "commonpath" | "commonprefix"))
+                && let Some(paths) = call.arguments.first()
+            {
+                let (normal, mask) = (self.rules.known.normal, self.rules.mask_of(&["path"]));
+                return self.check_origin(&paths.value, normal, mask, state);
+            }
         }
         for (subject, other) in [(left, right), (right, left)] {
             if let (Kind::Plain(parts), Some(kind)) = (&subject.kind, other.constant()) {
                 // `typeof x === "number"`
-                if let ([value], true) = (parts.as_slice(), matches!(&**kind, "number" | "boolean" | "bigint")) {
-                    self.check(value, Mask::MAX, state);
+                match (parts.as_slice(), &**kind) {
+                    ([value], "number" | "boolean" | "bigint" | "undefined") => self.check(value, Mask::MAX, state),
+                    ([value], "string") => self.check(value, self.rules.known.text, state),
+                    _ => {}
                 }
                 continue;
             }
             let fixed = other.constant().is_some_and(|text| &**text != "null")
                 || other.constant().is_none() && self.eval(other, &mut state.clone()).is_constant();
             if fixed {
-                self.check_subject(subject, state);
+                self.check_subject(subject, Mask::MAX, state);
             }
         }
     }
@@ -140,7 +176,7 @@ impl Engine<'_, '_> {
         let values = self.eval(container, &mut state.clone());
         let own = values.all_atoms().iter().all(|atom| matches!(atom.source, UNKNOWN | PARAMETER));
         if own && values.text.is_none() {
-            self.check_subject(key, state);
+            self.check_subject(key, Mask::MAX, state);
         }
     }
 
@@ -148,21 +184,48 @@ impl Engine<'_, '_> {
         let paths = self.guard_paths(call, state);
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let rules = self.rules;
-        let guards: Vec<&Guard> = rules.guards.matching(&paths).into_iter().filter(|one| one.when == held).collect();
-        for guard in guards {
-            if guard.fixed.as_ref().is_some_and(|fixed| !self.is_fixed(call, fixed, guard, state)) {
+        for guard in rules.guards.matching(&paths) {
+            let mask = match &guard.pattern {
+                Some(pattern) => self.pattern_mask(call, pattern, guard.whole, held, state),
+                None if guard.when != held => continue,
+                None => guard.mask,
+            };
+            let fixed = guard.fixed.as_ref().is_none_or(|fixed| self.is_fixed(call, fixed, guard, state));
+            if mask == 0 || !fixed {
                 continue;
             }
             for argument in &guard.subject {
                 for subject in argument_of(call, argument) {
-                    if guard.mask == Mask::MAX {
-                        self.check_subject(subject, state);
+                    if guard.needs == 0 {
+                        self.check_subject(subject, mask, state);
                     } else {
-                        self.check(subject, guard.mask, state);
+                        self.check_origin(subject, guard.needs, mask, state);
                     }
                 }
             }
         }
+    }
+
+    fn pattern_mask(&mut self, call: &Call, pattern: &Argument, whole: bool, held: bool, state: &State) -> Mask {
+        let unknown = if held { Mask::MAX } else { 0 };
+        let Some(expr) = argument_of(call, pattern).first().copied() else { return unknown };
+        let value = self.eval(expr, &mut state.clone());
+        if value.atoms.iter().any(|atom| atom.source > PARAMETER) {
+            return 0;
+        }
+        self.tested(&value, whole, held)
+    }
+
+    /// What a checked value was made from is as harmless as it: a path is checked in its normal form, and then used as it came.
+    fn check_origin(&mut self, subject: &Expr, needs: Mask, mask: Mask, state: &mut State) {
+        let value = self.eval(subject, &mut state.clone());
+        let atoms = value.all_atoms();
+        if atoms.is_empty() || atoms.iter().any(|atom| atom.source > PARAMETER && atom.clean & needs == 0) {
+            return;
+        }
+        let sources: Vec<Span> = atoms.iter().filter_map(|atom| atom.trail.spans().first().copied()).collect();
+        state.check_sources(&sources, mask);
+        self.check(subject, mask, state);
     }
 
     fn guard_paths(&mut self, call: &Call, state: &mut State) -> Vec<String> {
@@ -184,20 +247,25 @@ impl Engine<'_, '_> {
         paths
     }
 
-    /// Whether the other side of a guard is none that an attacker chooses. Where dots are looked for, it must be those.
+    /// Whether the other side of a guard is none that an attacker chooses, and is like what the guard asks for. Where something must
+    /// not be there, that is dots.
     fn is_fixed(&mut self, call: &Call, fixed: &Argument, guard: &Guard, state: &mut State) -> bool {
         let exprs: Vec<Expr> = argument_of(call, fixed).into_iter().cloned().collect();
         !exprs.is_empty()
             && exprs.iter().all(|expr| {
                 let value = self.eval(expr, &mut state.clone());
-                let dots = guard.when || value.text.as_deref().is_none_or(|text| text.contains("..") || text == "/");
-                dots && value.all_atoms().iter().all(|atom| matches!(atom.source, UNKNOWN | PARAMETER))
+                let text = value.text.as_deref().or(value.prefix.as_deref());
+                let like = match &guard.like {
+                    Some(like) => text.map_or(guard.when, |text| like.is_match(text)),
+                    None => guard.when || text.is_none_or(|text| text.contains("..") || text == "/"),
+                };
+                like && value.all_atoms().iter().all(|atom| matches!(atom.source, UNKNOWN | PARAMETER))
             })
     }
 
     /// The value is one of some that the program knows. Its lower-case or trimmed form being one of them is as good; where
     /// only the host of an address was checked, that settles where the address leads.
-    fn check_subject(&mut self, subject: &Expr, state: &mut State) {
+    fn check_subject(&mut self, subject: &Expr, mask: Mask, state: &mut State) {
         match &subject.kind {
             Kind::Call(call) => {
                 if let Kind::Member(object, name) = &call.callee.kind {
@@ -205,27 +273,27 @@ impl Engine<'_, '_> {
                         &**name,
                         "lower" | "upper" | "strip" | "toLowerCase" | "toUpperCase" | "trim" | "toString"
                     ) {
-                        return self.check_subject(object, state);
+                        return self.check_subject(object, mask, state);
                     }
                     if is_host(name) {
                         return self.check_host(object, state);
                     }
-                    let inner =
-                        call.arguments.first().filter(|_| matches!(&**name, "ToLower" | "ToUpper" | "TrimSpace"));
+                    let hands = matches!(&**name, "ToLower" | "ToUpper" | "TrimSpace" | "matcher");
+                    let inner = call.arguments.first().filter(|_| hands);
                     if let Some(inner) = inner {
-                        return self.check_subject(&inner.value, state);
+                        return self.check_subject(&inner.value, mask, state);
                     }
                 }
                 let named = matches!(&call.callee.kind, Kind::Name(name) if matches!(&**name, "str" | "String"));
                 if let Some(inner) = call.arguments.first().filter(|_| named) {
-                    self.check_subject(&inner.value, state);
+                    self.check_subject(&inner.value, mask, state);
                 }
             }
             Kind::Member(object, name) if is_host(name) => {
                 self.check_host(object, state);
-                self.check(subject, Mask::MAX, state);
+                self.check(subject, mask, state);
             }
-            _ => self.check(subject, Mask::MAX, state),
+            _ => self.check(subject, mask, state),
         }
     }
 
@@ -271,6 +339,40 @@ impl Engine<'_, '_> {
             _ => {}
         }
     }
+}
+
+/// `x.indexOf(y)` as the question whether `x` begins with `y`, for where its result is compared with nought.
+fn begins_with(call: &Call) -> Option<Call> {
+    let Kind::Member(object, name) = &call.callee.kind else { return None };
+    if &**name != "indexOf" || call.arguments.len() != 1 {
+        return None;
+    }
+    let callee = Expr::new(call.callee.span, Kind::Member(object.clone(), Rc::from("startsWith")));
+    Some(Call { callee, ..call.clone() })
+}
+
+/// `x.substring(0, n) === y` and `x[0] === y` as the question whether `x` begins with `y`.
+fn beginning_of(subject: &Expr, other: &Expr) -> Option<Call> {
+    let object = match &subject.kind {
+        Kind::Call(call) => match &call.callee.kind {
+            Kind::Member(object, name) if matches!(&**name, "substring" | "slice" | "substr" | "charAt") => {
+                let from = call.arguments.first().and_then(|one| one.value.constant());
+                from.filter(|from| &***from == "0").map(|_| object.as_ref().clone())?
+            }
+            _ => return None,
+        },
+        Kind::Index(object, index) if other.constant().is_some_and(|text| matches!(&**text, "/" | "." | "\\\\")) => {
+            index.constant().filter(|index| &***index == "0").map(|_| object.as_ref().clone())?
+        }
+        _ => return None,
+    };
+    let callee = Expr::new(subject.span, Kind::Member(Box::new(object), Rc::from("startsWith")));
+    let arguments = vec![super::ir::Argument { name: None, value: other.clone(), spread: false }];
+    Some(Call { callee, arguments, constructs: false })
+}
+
+fn is_pattern(call: &Call) -> bool {
+    matches!(&call.callee.kind, Kind::Member(_, name) if matches!(&**name, "exec" | "match" | "fullmatch"))
 }
 
 fn is_host(name: &str) -> bool {

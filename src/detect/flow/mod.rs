@@ -7,10 +7,14 @@ mod document;
 mod engine;
 mod eval;
 mod exec;
+mod format;
 mod guard;
 mod ir;
+mod judge;
 mod lower;
+mod parameter;
 mod pattern;
+mod replace;
 mod spec;
 mod state;
 mod summary;
@@ -18,6 +22,8 @@ mod value;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_ways;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

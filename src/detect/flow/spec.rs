@@ -20,6 +20,9 @@ pub(super) const PARAMETER: KindId = 1;
 /// A set of uses (`sql`, `shell`), or of forms of text.
 pub(super) type Mask = u64;
 
+/// A path that leads neither upwards nor to the root stays where it is put; an address with one slash in front, on its host.
+const PAIRS: &[(&str, [&str; 2])] = &[("path", ["dots", "absolute"]), ("redirect", ["rooted", "single"])];
+
 /// Uses that can be told apart in one language.
 const MAX_USES: usize = 60;
 
@@ -39,6 +42,7 @@ pub(super) struct FlowRule {
     pub unless_path: Option<Regex>,
     pub unless_near: Option<Regex>,
     pub unless_file: Option<Regex>,
+    pub only_file: Option<Regex>,
 }
 
 /// Where a value must not go.
@@ -50,9 +54,61 @@ pub(super) struct Sink {
     pub conditions: Vec<(String, Regex)>,
     /// Arguments or options that must not be given.
     pub absent: Vec<String>,
+    /// The number of what it asks of a value.
+    pub demand: usize,
+    pub constructs: Option<bool>,
+}
+
+/// What a sink asks of a value beyond what its rule does.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
     /// The constant parts of the text must have the rule's form.
     pub formed: bool,
-    pub constructs: Option<bool>,
+    /// The value must be no container.
+    pub single: bool,
+    /// In place of what the rule says.
+    pub from: Option<BTreeMap<KindId, Level>>,
+    pub unless_prefix: Option<Regex>,
+}
+
+/// What is read at a place that is a source.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub kind: KindId,
+    pub clean: Mask,
+    pub prefix: Option<Arc<str>>,
+    /// A call with more arguments is none.
+    pub most: Option<usize>,
+    /// Arguments that are filled.
+    pub into: Vec<Argument>,
+}
+
+/// What makes values harmless, and whether that counts only where nothing else does.
+#[derive(Debug, Clone)]
+pub(super) struct Cleaner {
+    pub mask: Mask,
+    pub weak: bool,
+}
+
+/// What the parameters of a function that is handed over stand for.
+#[derive(Debug, Clone)]
+pub(super) struct Callback {
+    pub conditions: Vec<(String, Regex)>,
+    pub names: Vec<String>,
+}
+
+/// Uses that the engine knows by name.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Those that only what a text begins with matters for.
+    pub leading: Mask,
+    /// A use, and two that make a value harmless for it together.
+    pub pairs: Vec<(Mask, Mask)>,
+    /// A path is not absolute; a path has no parts that lead nowhere.
+    pub absolute: Mask,
+    pub normal: Mask,
+    /// It certainly is one text, not an object.
+    pub text: Mask,
 }
 
 #[derive(Debug, Clone)]
@@ -62,6 +118,13 @@ pub(super) struct Guard {
     pub fixed: Option<Argument>,
     pub mask: Mask,
     pub when: bool,
+    /// The uses that the value must be harmless for already.
+    pub needs: Mask,
+    /// What the fixed side is like where its text is known.
+    pub like: Option<Regex>,
+    /// The pattern that the subject is tested against.
+    pub pattern: Option<Argument>,
+    pub whole: bool,
 }
 
 /// What hands its arguments on.
@@ -72,6 +135,9 @@ pub(super) struct Pass {
     pub format: Option<Argument>,
     /// Every argument becomes a part of one text.
     pub joins: bool,
+    pub cleans: Mask,
+    /// Arguments that are filled.
+    pub into: Vec<Argument>,
 }
 
 /// Parameters that the caller from outside fills.
@@ -83,6 +149,10 @@ pub(super) struct ParameterSource {
     pub typed: Option<Regex>,
     pub except_typed: Option<Regex>,
     pub except_decorated: Option<Regex>,
+    pub named: Option<Regex>,
+    pub first: Option<Regex>,
+    pub function: Option<Regex>,
+    pub file: Option<Regex>,
     pub at: Vec<usize>,
 }
 
@@ -92,10 +162,11 @@ pub(in crate::detect) struct FlowRules {
     pub(super) rules: Vec<FlowRule>,
     uses: Vec<String>,
     kinds: Vec<String>,
-    pub(super) sources: Patterns<KindId>,
+    pub(super) sources: Patterns<Source>,
     pub(super) parameters: Vec<ParameterSource>,
-    pub(super) cleaners: Patterns<Mask>,
+    pub(super) cleaners: Patterns<Cleaner>,
     pub(super) passes: Patterns<Pass>,
+    pub(super) callbacks: Patterns<Callback>,
     pub(super) guards: Patterns<Guard>,
     pub(super) exits: Patterns<()>,
     pub(super) builders: Patterns<()>,
@@ -104,8 +175,8 @@ pub(in crate::detect) struct FlowRules {
     pub(super) calls: Patterns<Sink>,
     pub(super) assigns: Patterns<Sink>,
     pub(super) returns: Vec<(Regex, Sink)>,
-    /// The uses that only what a text begins with matters for.
-    pub(super) leading: Mask,
+    pub(super) demands: Vec<Demand>,
+    pub(super) known: Known,
     /// Matches the names that a sink may have.
     pub(super) names: Option<Regex>,
 }
@@ -133,17 +204,20 @@ impl FlowRules {
             flow.add_vocabulary(named.file, &named.document)?;
         }
         flow.names = flow.sink_names();
-        flow.leading = flow.mask_of(&["url", "redirect"]);
+        flow.known = Known {
+            leading: flow.mask_of(&["url", "redirect"]),
+            pairs: PAIRS.iter().map(|(of, both)| (flow.mask_of(&[*of]), flow.mask_of(both))).collect(),
+            absolute: flow.mask_of(&["absolute"]),
+            normal: flow.mask_of(&["normal"]),
+            text: flow.mask_of(&["nosql"]),
+        };
         Ok(flow)
     }
 
     fn add_rule(&mut self, file: &str, (info, flow): (Arc<RuleInfo>, RuleFlow)) -> Result<(), RuleError> {
         let rule = self.rules.len();
         let use_of = self.mask(file, &Names::Some(vec![flow.use_of]))?;
-        let mut from = BTreeMap::new();
-        for (kind, level) in flow.from {
-            from.insert(self.kind(file, &kind)?, level);
-        }
+        let from = self.levels(file, flow.from)?;
         if rule >= 64 {
             return Err(RuleError::new(file, "more than 64 rules follow data in its language", "join some of them"));
         }
@@ -155,6 +229,7 @@ impl FlowRules {
         let unless_path = optional(file, flow.unless_path.as_deref())?;
         let unless_near = optional(file, flow.unless_near.as_deref())?;
         let unless_file = optional(file, flow.unless_file.as_deref())?;
+        let only_file = optional(file, flow.only_file.as_deref())?;
         let shape = 1 << rule;
         self.rules.push(FlowRule {
             info,
@@ -166,18 +241,24 @@ impl FlowRules {
             unless_path,
             unless_near,
             unless_file,
+            only_file,
         });
         Ok(())
     }
 
+    fn levels(&mut self, file: &str, from: BTreeMap<String, Level>) -> Result<BTreeMap<KindId, Level>, RuleError> {
+        from.into_iter().map(|(kind, level)| Ok((self.kind(file, &kind)?, level))).collect()
+    }
+
     fn add_sink(&mut self, file: &str, rule: usize, spec: SinkSpec) -> Result<(), RuleError> {
-        let mut conditions = Vec::new();
-        for (place, text) in &spec.whether {
-            conditions.push((place.clone(), regex(file, &format!("^(?:{text})$"))?));
-        }
+        let conditions = conditions(file, &spec.whether)?;
+        let from = spec.from.map(|from| self.levels(file, from)).transpose()?;
+        let unless_prefix = optional(file, spec.unless_prefix.as_deref())?;
+        let demand = self.demands.len();
+        self.demands.push(Demand { formed: spec.formed, single: spec.single, from, unless_prefix });
         let arguments = spec.argument.map(Into::into).unwrap_or_else(|| vec![Argument::Number(0)]);
         let absent = spec.unless.clone();
-        let sink = Sink { rule, arguments, conditions, absent, formed: spec.formed, constructs: None };
+        let sink = Sink { rule, arguments, conditions, absent, demand, constructs: None };
         for (patterns, constructs) in [(&spec.call, Some(false)), (&spec.new, Some(true))] {
             for pattern in patterns {
                 self.calls.add(pattern, &Sink { constructs, ..sink.clone() });
@@ -198,12 +279,19 @@ impl FlowRules {
         }
         for cleaner in &document.cleaners {
             let mask = self.mask(file, &cleaner.uses)?;
-            cleaner.call.iter().for_each(|pattern| self.cleaners.add(pattern, &mask));
+            let meaning = Cleaner { mask, weak: cleaner.weak };
+            cleaner.call.iter().for_each(|pattern| self.cleaners.add(pattern, &meaning));
         }
         for pass in &document.passes {
             let from = pass.from.clone().map_or_else(|| vec![Argument::All], Into::into);
-            let meaning = Pass { from, format: pass.format.clone(), joins: pass.joins };
+            let cleans = pass.cleans.as_ref().map_or(Ok(0), |cleans| self.mask(file, cleans))?;
+            let into = pass.into.clone().map_or_else(Vec::new, Into::into);
+            let meaning = Pass { from, format: pass.format.clone(), joins: pass.joins, cleans, into };
             pass.call.iter().for_each(|pattern| self.passes.add(pattern, &meaning));
+        }
+        for callback in &document.callbacks {
+            let meaning = Callback { conditions: conditions(file, &callback.whether)?, names: callback.names.clone() };
+            callback.call.iter().for_each(|pattern| self.callbacks.add(pattern, &meaning));
         }
         for guard in &document.guards {
             self.add_guard(file, guard)?;
@@ -222,7 +310,10 @@ impl FlowRules {
 
     fn add_source(&mut self, file: &str, spec: &SourceSpec) -> Result<(), RuleError> {
         let kind = self.kind(file, &spec.kind)?;
-        spec.read.iter().for_each(|pattern| self.sources.add(pattern, &kind));
+        let clean = spec.clean.as_ref().map_or(Ok(0), |clean| self.mask(file, clean))?;
+        let into = spec.into.clone().map_or_else(Vec::new, Into::into);
+        let source = Source { kind, clean, prefix: spec.prefix.as_deref().map(Arc::from), most: spec.most, into };
+        spec.read.iter().for_each(|pattern| self.sources.add(pattern, &source));
         if let Some(parameters) = &spec.parameters {
             self.parameters.push(ParameterSource {
                 kind,
@@ -231,6 +322,10 @@ impl FlowRules {
                 typed: optional(file, parameters.typed.as_deref())?,
                 except_typed: optional(file, parameters.except_typed.as_deref())?,
                 except_decorated: optional(file, parameters.except_decorated.as_deref())?,
+                named: optional(file, parameters.named.as_deref())?,
+                first: optional(file, parameters.first.as_deref())?,
+                function: optional(file, parameters.function.as_deref())?,
+                file: optional(file, parameters.file.as_deref())?,
                 at: parameters.at.clone(),
             });
         }
@@ -240,7 +335,10 @@ impl FlowRules {
     fn add_guard(&mut self, file: &str, spec: &GuardSpec) -> Result<(), RuleError> {
         let subject = spec.argument.clone().map_or_else(|| vec![Argument::Number(0)], Into::into);
         let mask = self.mask(file, &spec.uses)?;
-        let guard = Guard { subject, fixed: spec.fixed.clone(), mask, when: spec.when };
+        let needs = spec.needs.clone().map_or(Ok(0), |needs| self.mask(file, &Names::Some(vec![needs])))?;
+        let like = optional(file, spec.like.as_deref())?;
+        let (fixed, pattern) = (spec.fixed.clone(), spec.pattern.clone());
+        let guard = Guard { subject, fixed, mask, when: spec.when, needs, like, pattern, whole: spec.whole };
         spec.call.iter().for_each(|pattern| self.guards.add(pattern, &guard));
         Ok(())
     }
@@ -311,6 +409,11 @@ fn regex(file: &str, text: &str) -> Result<Regex, RuleError> {
         RuleError::new(file, format!("{text:?} is no regular expression: {last}"), "correct it")
     };
     Regex::new(text).map_err(refused)
+}
+
+/// Arguments or options with what each must be as a whole.
+fn conditions(file: &str, whether: &BTreeMap<String, String>) -> Result<Vec<(String, Regex)>, RuleError> {
+    whether.iter().map(|(place, text)| Ok((place.clone(), regex(file, &format!("^(?:{text})$"))?))).collect()
 }
 
 fn optional(file: &str, text: Option<&str>) -> Result<Option<Regex>, RuleError> {

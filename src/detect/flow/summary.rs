@@ -21,8 +21,8 @@ pub(super) struct Summary {
 pub(super) struct ParameterSink {
     pub rule: usize,
     pub place: Span,
-    /// The sink asks for the rule's form of text.
-    pub formed: bool,
+    /// The number of what the sink asks of a value.
+    pub demand: usize,
     pub parameter: usize,
     pub clean: Mask,
     pub built: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::spec::{KindId, Mask, UNKNOWN};
+use super::spec::{KindId, Mask, Source, UNKNOWN};
 use super::summary::Summary;
 use crate::model::Span;
 
@@ -69,6 +69,8 @@ pub(super) struct Atom {
     pub owner: Option<(usize, usize)>,
     /// The uses that it is harmless for.
     pub clean: Mask,
+    /// The uses that the name of a parameter says it is harmless for: not so what a caller hands in.
+    pub trusted: Mask,
     /// It became a part of a longer text.
     pub built: bool,
     pub trail: Trail,
@@ -108,8 +110,14 @@ impl Value {
     }
 
     pub fn from_source(source: KindId, span: Span) -> Self {
-        let atom = Atom { source, owner: None, clean: 0, built: false, trail: Trail::at(span) };
+        let atom = Atom { source, owner: None, clean: 0, trusted: 0, built: false, trail: Trail::at(span) };
         Self { atoms: vec![atom], ..Self::default() }
+    }
+
+    /// What is read at a place that is a source.
+    pub fn of(source: &Source, span: Span) -> Self {
+        let prefix = source.prefix.as_deref().map(Rc::from);
+        Self { prefix, ..Self::from_source(source.kind, span).cleaned(source.clean) }
     }
 
     pub fn constant(text: &str) -> Self {
@@ -332,6 +340,7 @@ fn add(atoms: &mut Vec<Atom>, atom: &Atom) -> bool {
             known.trail = atom.trail.clone();
         }
         known.clean = clean;
+        known.trusted &= atom.trusted;
         known.built |= atom.built;
         return changed;
     }

@@ -53,7 +53,7 @@ impl<'t> Lower<'t> {
             },
             "array_initializer" => self.elements(node, |_| false),
             "parenthesized_expression" => self.inner(node),
-            "switch_expression" => Kind::Unknown,
+            "switch_expression" => self.java_switch_value(node),
             "class_literal" | "method_reference" | "type_arguments" => Kind::Plain(Vec::new()),
             _ => self.same(node),
         }
@@ -221,6 +221,14 @@ impl<'t> Lower<'t> {
             cases.push(Case { values, body, falls_through: group.kind() == "switch_block_statement_group" });
         }
         Stmt::Switch(self.condition(node), cases)
+    }
+
+    /// A `switch` that gives a value: any of those that its cases give.
+    fn java_switch_value(&self, node: Node<'t>) -> Kind {
+        let groups = node.child_by_field_name("body").map(children).unwrap_or_default();
+        let arms = groups.into_iter().flat_map(children).filter(|child| child.kind() == "expression_statement");
+        let values: Vec<Expr> = arms.flat_map(|arm| self.parts(arm)).collect();
+        if values.is_empty() { Kind::Unknown } else { Kind::Same(values) }
     }
 
     fn java_try(&self, node: Node<'t>, into: &mut Vec<Stmt>) {

@@ -58,9 +58,33 @@ impl<'t> Lower<'t> {
                 None => Kind::Unknown,
             },
             "jsx_element" | "jsx_self_closing_element" | "jsx_fragment" => Kind::Plain(self.parts(node)),
-            "jsx_text" | "property_identifier" | "comment" | "type_annotation" | "class" => Kind::Plain(Vec::new()),
+            "jsx_attribute" => self.jsx_attribute(node),
+            "class" => self.js_class_value(node),
+            "jsx_text" | "property_identifier" | "comment" | "type_annotation" => Kind::Plain(Vec::new()),
             _ => self.same(node),
         }
+    }
+
+    /// An attribute of an element is a place that is written.
+    fn jsx_attribute(&self, node: Node<'t>) -> Kind {
+        let parts = children(node);
+        let (Some(name), Some(value)) = (parts.first(), parts.get(1)) else { return Kind::Plain(Vec::new()) };
+        let element = Expr::new(span(*name), Kind::Name(Rc::from("JSX")));
+        let target = Expr::new(span(*name), Kind::Member(Box::new(element), self.name(*name)));
+        let value =
+            Expr::new(span(*value), if value.kind() == "string" { self.js_expr(*value) } else { self.inner(*value) });
+        assign(target, value, false, None).kind
+    }
+
+    /// A class that is a value: its methods by name.
+    fn js_class_value(&self, node: Node<'t>) -> Kind {
+        let class = self.field_text(node, "name");
+        let body = node.child_by_field_name("body").map(children).unwrap_or_default();
+        let methods = body.into_iter().filter(|child| child.kind() == "method_definition").map(|child| {
+            let method = self.js_function(child, Some(Rc::clone(&class)));
+            (Some(Rc::clone(&method.name)), Expr::new(span(child), Kind::Function(Rc::new(method))))
+        });
+        Kind::Collection(methods.collect())
     }
 
     fn js_template(&self, node: Node<'t>) -> Kind {

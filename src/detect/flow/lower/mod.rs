@@ -46,6 +46,14 @@ impl<'t> Lower<'t> {
         if !self.enter() {
             return Expr::new(span, Kind::Unknown);
         }
+        // What is only wrapped is the same at its own place.
+        if let ("await_expression" | "parenthesized_expression" | "non_null_expression", [only]) =
+            (node.kind(), children(node).as_slice())
+        {
+            let inner = self.expr(*only);
+            self.depth.set(self.depth.get() - 1);
+            return inner;
+        }
         let kind = match self.language {
             Language::Python => self.python_expr(node),
             Language::Java => self.java_expr(node),
