@@ -346,7 +346,6 @@ impl<'a, 't> Engine<'a, 't> {
             let atoms: Vec<Atom> = atoms
                 .map(|atom| Atom {
                     clean: atom.clean | sink.clean,
-                    trusted: 0,
                     built: atom.built || sink.built,
                     trail: atom.trail.then(span).followed_by(&sink.trail),
                     ..atom

@@ -330,7 +330,8 @@ impl Engine<'_, '_> {
         if value.atoms.iter().any(|atom| atom.source == source.kind) {
             // A part of what is untrusted as a whole may be more harmless than the whole.
             let known = source.prefix.as_deref().map(Rc::from);
-            return known.map(|prefix| Value { prefix: Some(prefix), path: Some(Rc::from(path)), ..value.clone() });
+            let value = || value.cleaned(source.clean);
+            return known.map(|prefix| Value { prefix: Some(prefix), path: Some(Rc::from(path)), ..value() });
         }
         Some(Value { path: Some(Rc::from(path)), ..Value::of(source, span) })
     }
