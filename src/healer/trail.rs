@@ -20,6 +20,14 @@ const PAGE: usize = 200;
 /// A write whose answer was lost is sent at most once more.
 const WRITES: usize = 2;
 
+/// Generations of a case that are looked back upon.
+const GENERATIONS: u32 = 20;
+
+/// The generations up to `last`, newest first, as many as are looked back upon.
+pub(super) fn recent(last: u32) -> impl Iterator<Item = Generation> {
+    (last.saturating_sub(GENERATIONS - 1).max(1)..=last).rev().map(Generation)
+}
+
 /// Reads a record.
 ///
 /// # Errors

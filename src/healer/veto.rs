@@ -8,11 +8,8 @@ use super::{HealError, Healer, trail};
 use crate::decide::Walk;
 use crate::detect::redact::redact;
 use crate::fix::{diff, edit};
-use crate::model::{AuditEvent, BlobId, Edit, EventKind, Feedback, Fingerprint, Generation, Rejection, RejectionKind};
+use crate::model::{AuditEvent, BlobId, Edit, EventKind, Feedback, Fingerprint, Rejection, RejectionKind};
 use crate::ports::ErrorKind;
-
-/// Generations that are looked at, newest first.
-const GENERATIONS: u32 = 20;
 
 /// What an edit makes of the lines that it changes, wherever they stand: lines before and after, without their indentation.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +58,7 @@ impl Healer {
     pub(super) async fn vetoes(&self, leased: &Leased) -> Result<Vetoes, HealError> {
         let (case, current) = (&leased.head.case, leased.head.generation.0);
         let mut undone = Vec::new();
-        for earlier in (current.saturating_sub(GENERATIONS).max(1)..current).map(Generation) {
+        for earlier in trail::recent(current.saturating_sub(1)) {
             let events = trail::events(&*self.ports.state, case, earlier).await?;
             if events.iter().any(was_undone) {
                 self.undone_edits(leased, &events, &mut undone).await?;

@@ -1,11 +1,8 @@
 //! Proposals that people refused, named where they count against a new one: "like PR #118, closed".
 
 use crate::healer::{HealError, Healer, learn, trail};
-use crate::model::{CaseId, Generation, PastFix, Provenance};
+use crate::model::{CaseId, PastFix, Provenance};
 use crate::ports::PortError;
-
-/// Generations of a case that are looked at for the pull request behind a fix.
-const GENERATIONS: u32 = 20;
 
 impl Healer {
     /// What people did to the proposal behind a fix: `like PR #118, closed`. `None` when they refused nothing of it.
@@ -31,8 +28,7 @@ impl Healer {
     async fn request_behind(&self, case: &CaseId, fix: &PastFix) -> Result<Option<String>, PortError> {
         let state = &*self.ports.state;
         let Some(current) = read(trail::case_head(state, case).await)? else { return Ok(None) };
-        let newest = current.generation.0;
-        for generation in (newest.saturating_sub(GENERATIONS).max(1)..=newest).rev().map(Generation) {
+        for generation in trail::recent(current.generation.0) {
             if learn::fix_id_of(case, generation) == fix.id {
                 let head = read(trail::run_head(state, case, generation).await)?;
                 return Ok(head.and_then(|head| head.summary.pull_request));
