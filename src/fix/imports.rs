@@ -6,7 +6,7 @@
 
 use crate::model::{Edit, Language, RepoPath, Span};
 
-use super::syntax::{self, Node};
+use super::syntax::{self, Node, Tree};
 
 mod go;
 mod java;
@@ -46,8 +46,7 @@ pub enum Item {
 
 /// What the import statements of a file bind, in order, also those inside functions.
 #[must_use]
-pub fn bindings(language: Language, text: &str) -> Vec<Binding> {
-    let Some(tree) = syntax::parse(language, text) else { return Vec::new() };
+pub fn bindings(language: Language, tree: &Tree) -> Vec<Binding> {
     let root = tree.root();
     let top_level = root.node_id();
     let mut found = Vec::new();
@@ -80,7 +79,11 @@ pub(super) fn of_node(language: Language, node: &Node<'_>) -> Vec<Binding> {
 /// or a message. JavaScript statements are rewritten to the module system of the file.
 #[must_use]
 pub fn insert(language: Language, path: &RepoPath, text: &str, statements: &[String]) -> Vec<Edit> {
-    let mut bound = bindings(language, text);
+    if statements.is_empty() {
+        return Vec::new();
+    }
+    let Some(tree) = syntax::parse(language, text) else { return Vec::new() };
+    let mut bound = bindings(language, &tree);
     let modules = modules(path, text);
     let mut missing: Vec<String> = Vec::new();
     for statement in statements {

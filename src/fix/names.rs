@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::syntax::{self, Node};
+use super::syntax::{Node, Tree};
 use crate::model::Language;
 
 mod builtins;
@@ -19,7 +19,7 @@ mod python;
 /// Names that are free in `after` and were not in `before`, sorted. Empty for languages without names of this
 /// kind, and for files whose star imports could bind anything.
 #[must_use]
-pub fn unbound(language: Language, before: &str, after: &str) -> Vec<String> {
+pub fn unbound(language: Language, before: &Tree, after: &Tree) -> Vec<String> {
     let new = free(language, after);
     if new.is_empty() {
         return Vec::new();
@@ -31,31 +31,34 @@ pub fn unbound(language: Language, before: &str, after: &str) -> Vec<String> {
 /// Whether names of the language are known well enough to say that one is bound nowhere.
 #[must_use]
 pub fn are_known(language: Language) -> bool {
-    scopes(language, "").is_some()
+    visitor(language).is_some()
 }
 
 /// How often the file's own scope binds each name.
 #[must_use]
-pub fn bound_at_top(language: Language, text: &str) -> BTreeMap<String, usize> {
-    scopes(language, text).map(|scopes| scopes.of_file().clone()).unwrap_or_default()
+pub fn bound_at_top(language: Language, tree: &Tree) -> BTreeMap<String, usize> {
+    scopes(language, tree).map(|scopes| scopes.of_file().clone()).unwrap_or_default()
 }
 
 /// Names that are used and bound nowhere around the use.
-fn free(language: Language, text: &str) -> BTreeSet<String> {
-    scopes(language, text).map(|scopes| scopes.free(language)).unwrap_or_default()
+fn free(language: Language, tree: &Tree) -> BTreeSet<String> {
+    scopes(language, tree).map(|scopes| scopes.free(language)).unwrap_or_default()
 }
 
-fn scopes(language: Language, text: &str) -> Option<Scopes> {
-    let visit: Visit = match language {
-        Language::Python => python::visit,
-        Language::JavaScript | Language::TypeScript | Language::Tsx => javascript::visit,
-        Language::Java => java::visit,
-        Language::Go => go::visit,
+fn visitor(language: Language) -> Option<Visit> {
+    match language {
+        Language::Python => Some(python::visit),
+        Language::JavaScript | Language::TypeScript | Language::Tsx => Some(javascript::visit),
+        Language::Java => Some(java::visit),
+        Language::Go => Some(go::visit),
         // Who binds a name there is not known to us: no name is ever reported.
-        Language::CSharp | Language::Dockerfile | Language::Hcl | Language::Php => return None,
-        Language::Ruby | Language::Rust | Language::Yaml => return None,
-    };
-    let tree = syntax::parse(language, text)?;
+        Language::CSharp | Language::Dockerfile | Language::Hcl | Language::Php => None,
+        Language::Ruby | Language::Rust | Language::Yaml => None,
+    }
+}
+
+fn scopes(language: Language, tree: &Tree) -> Option<Scopes> {
+    let visit = visitor(language)?;
     let mut walk = Walk { todo: vec![(tree.root(), FILE, Mode::Use)], scopes: Scopes::default() };
     while let Some((node, scope, mode)) = walk.todo.pop() {
         if node.is_error() {

@@ -4,10 +4,12 @@
 //! findings before and after, from our detector or the operator's verifier. The two together are the only way to
 //! a [`VerifiedCandidate`]. Whoever proposes, and however sure of it, the checks are the same.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::model::{Check, Edit, Finding, Language, Rejection, RejectionKind, RepoPath, Verdict};
 
 use super::syntax::{self, Tree};
-use super::{diff, edit, imports, names, paths};
+use super::{diff, edit, imports, names, paths, pattern};
 
 mod detector;
 mod findings;
@@ -59,6 +61,19 @@ pub struct VerifyInput<'a> {
     /// Whether the guards against plausible but wrong edits are asked. Fixes curated with a rule are exempt: people reviewed
     /// each and tested its exact result. So is a union whose parts passed the guards one by one.
     pub guarded: bool,
+    /// What is kept between the candidates of one file; `None` when there is one only.
+    pub known: Option<&'a Known>,
+}
+
+/// The file as it is, read at most once however many candidates change it.
+#[derive(Debug, Default)]
+pub struct Known(OnceLock<Option<Arc<pattern::tree::Tree>>>);
+
+impl Known {
+    /// `None` when edits of the language are not learned, or the file is too large to read.
+    fn read(&self, language: Language, before: &str) -> Option<&Arc<pattern::tree::Tree>> {
+        self.0.get_or_init(|| pattern::tree::Tree::parse(language, before).ok().map(Arc::new)).as_ref()
+    }
 }
 
 impl<'a> VerifyInput<'a> {
@@ -75,6 +90,7 @@ impl<'a> VerifyInput<'a> {
             limits: Limits::default(),
             new_packages: NewPackages::Refused,
             guarded: true,
+            known: None,
         }
     }
 }
@@ -188,8 +204,8 @@ pub fn check_edits(input: &VerifyInput<'_>) -> Result<Patched, Rejection> {
         if syntax::exhausted(old) || syntax::exhausted(new) {
             return Err(could_not("the file is too large or too deeply nested to be checked"));
         }
-        pass(Check::MeaningKept, meaning::lost(language, input, &after))?;
-        let names = names_problem(language, input, &after);
+        pass(Check::MeaningKept, meaning::lost(language, input, &after, (old, new)))?;
+        let names = names_problem(language, input, (old, new));
         // Where nothing is known of names, only invented packages are refused, and the check does not count as made.
         if names.is_some() || names::are_known(language) {
             pass(Check::NamesBound, names)?;
@@ -234,14 +250,14 @@ fn size_problem(input: &VerifyInput<'_>, edits: &[Edit], after: &str) -> Option<
     (added > most).then(|| format!("{added} bytes of text are added, at most {most} may be"))
 }
 
-fn names_problem(language: Language, input: &VerifyInput<'_>, after: &str) -> Option<String> {
+fn names_problem(language: Language, input: &VerifyInput<'_>, (old, new): (&Tree, &Tree)) -> Option<String> {
     if input.new_packages == NewPackages::Refused {
-        let unknown = imports::known::unknown_modules(language, input.before, after);
+        let unknown = imports::known::unknown_modules(language, old, new);
         if !unknown.is_empty() {
             return Some(format!("nothing shows that these packages exist here: {}", listed(&unknown)));
         }
     }
-    let mut unbound = names::unbound(language, input.before, after);
+    let mut unbound = names::unbound(language, old, new);
     unbound.retain(|name| !input.findings.iter().any(|finding| calls_in_text(input.before, finding, name)));
     (!unbound.is_empty()).then(|| format!("bound nowhere: {}", listed(&unbound)))
 }

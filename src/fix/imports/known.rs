@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Binding, bindings};
+use super::{Binding, Tree, bindings};
 use crate::model::Language;
 
 /// Modules that `after` imports and `before` did not, and of which nothing here proves that they exist: neither the standard library
 /// has them nor does `before` import anything else of the same package.
 #[must_use]
-pub fn unknown_modules(language: Language, before: &str, after: &str) -> Vec<String> {
+pub fn unknown_modules(language: Language, before: &Tree, after: &Tree) -> Vec<String> {
     let used = bindings(language, before);
     let modules: BTreeSet<&str> = used.iter().map(|binding| binding.module.as_str()).collect();
     let packages: BTreeSet<String> = used.iter().map(|binding| package(language, binding)).collect();
@@ -119,6 +119,11 @@ const PYTHON: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fix::syntax::parse;
+
+    fn unknown(language: Language, before: &str, after: &str) -> Vec<String> {
+        unknown_modules(language, &parse(language, before).unwrap(), &parse(language, after).unwrap())
+    }
 
     #[test]
     fn the_lists_are_sorted_for_searching() {
@@ -129,13 +134,13 @@ mod tests {
     fn an_invented_package_is_unknown_and_a_sibling_of_a_used_one_is_not() {
         let before = "import flask\nfrom app.db import connect\n";
         let after = "import flask\nimport shlex\nimport flask_sanitizer.sql\nfrom flask.helpers import safe_join\nfrom app.util import q\nfrom . import x\n";
-        assert_eq!(unknown_modules(Language::Python, before, after), [".", "flask_sanitizer.sql"]);
+        assert_eq!(unknown(Language::Python, before, after), [".", "flask_sanitizer.sql"]);
         let before = "import a from '@scope/kit';\n";
         let after = "import a from '@scope/kit';\nimport b from '@scope/kit/b';\nimport c from '@scope/other';\nimport fs from 'node:fs/promises';\nimport s from './s';\n";
-        assert_eq!(unknown_modules(Language::TypeScript, before, after), ["./s", "@scope/other"]);
+        assert_eq!(unknown(Language::TypeScript, before, after), ["./s", "@scope/other"]);
         let after = "package a\nimport (\n\t\"os/exec\"\n\t\"github.com/x/y\"\n)\n";
-        assert_eq!(unknown_modules(Language::Go, "package a\n", after), ["github.com/x/y"]);
+        assert_eq!(unknown(Language::Go, "package a\n", after), ["github.com/x/y"]);
         let after = "import java.util.List;\nimport com.evil.Sanitizer;\n";
-        assert_eq!(unknown_modules(Language::Java, "", after), ["com.evil"]);
+        assert_eq!(unknown(Language::Java, "", after), ["com.evil"]);
     }
 }

@@ -1,10 +1,15 @@
 //! Names that nothing binds, language by language.
 
 use super::*;
+use crate::fix::syntax::parse;
 
 #[track_caller]
 fn added(language: Language, before: &str, after: &str, names: &[&str]) {
-    assert_eq!(unbound(language, before, after), names, "{after}");
+    assert_eq!(
+        unbound(language, &parse(language, before).unwrap(), &parse(language, after).unwrap()),
+        names,
+        "{after}"
+    );
 }
 
 #[test]

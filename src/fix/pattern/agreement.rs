@@ -34,6 +34,8 @@ impl Agreement {
 pub struct Witness<'a> {
     fix: &'a PastFix,
     pair: Pair,
+    /// What patterns have made of it: many make the same.
+    known: Results,
 }
 
 impl<'a> Witness<'a> {
@@ -47,7 +49,8 @@ impl<'a> Witness<'a> {
             return None;
         }
         let pair = Pair::read(fix.language, &fix.scope_before, &fix.scope_after)?;
-        Some(Self { fix, pair })
+        let known = Results::expecting(&pair.after);
+        Some(Self { fix, pair, known })
     }
 
     /// Witnesses among the first memories.
@@ -57,15 +60,21 @@ impl<'a> Witness<'a> {
     }
 
     /// `None` when the pattern does not apply, else whether it gives what the fix gave.
-    fn reproduces(&self, pattern: &EditPattern) -> Option<bool> {
-        reproduces(pattern, &self.pair, self.fix.finding, DEFAULT_STEPS)
+    fn reproduces(&mut self, pattern: &EditPattern) -> Option<bool> {
+        reproduces(pattern, &self.pair, self.fix.finding, (DEFAULT_STEPS, &mut self.known))
     }
 }
 
-/// Whether the pattern makes `after` of `before`, white space and comments aside; `None` when it does not apply.
+/// Whether the pattern makes `after` of `before`, white space and comments aside; `None` when it does not apply. `known` is of
+/// this same pair.
 #[must_use]
-pub fn reproduces(pattern: &EditPattern, pair: &Pair, finding: Span, steps: usize) -> Option<bool> {
-    let made = results(pattern, &pair.before, pair.span(finding), (steps, &mut Results::default()));
+pub fn reproduces(
+    pattern: &EditPattern,
+    pair: &Pair,
+    finding: Span,
+    (steps, known): (usize, &mut Results),
+) -> Option<bool> {
+    let made = results(pattern, &pair.before, pair.span(finding), (steps, known));
     if made.is_empty() {
         return None;
     }
@@ -76,12 +85,12 @@ pub fn reproduces(pattern: &EditPattern, pair: &Pair, finding: Span, steps: usiz
 /// was learned from counts when it is among them.
 #[must_use]
 pub fn agreement(pattern: &EditPattern, memories: &[PastFix]) -> Agreement {
-    ask(pattern, &Witness::call(memories))
+    ask(pattern, &mut Witness::call(memories))
 }
 
 /// [`agreement`] with witnesses that are read already.
 #[must_use]
-pub fn ask(pattern: &EditPattern, witnesses: &[Witness<'_>]) -> Agreement {
+pub fn ask(pattern: &EditPattern, witnesses: &mut [Witness<'_>]) -> Agreement {
     let mut told = Agreement::default();
     for witness in witnesses {
         let weight = witness.fix.provenance.weight();

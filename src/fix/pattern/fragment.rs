@@ -1,5 +1,7 @@
 //! Remembered scopes are parts of files: a method without its class, say. Reading them needs the right surroundings.
 
+use std::sync::Arc;
+
 use super::tree::Tree;
 use crate::model::{Language, Span};
 
@@ -25,7 +27,7 @@ fn surroundings(language: Language) -> &'static [(&'static str, &'static str)] {
 #[derive(Debug, Clone)]
 pub struct Pair {
     pub before: Tree,
-    pub after: Tree,
+    pub after: Arc<Tree>,
     /// Where the part begins in `before` and `after`.
     pub offset: usize,
 }
@@ -37,7 +39,7 @@ impl Pair {
         let mut best: Option<Self> = None;
         for (head, tail) in surroundings(language) {
             let tree = |part: &str| Tree::parse(language, &format!("{head}{part}{tail}")).ok();
-            let pair = Self { before: tree(before)?, after: tree(after)?, offset: head.len() };
+            let pair = Self { before: tree(before)?, after: Arc::new(tree(after)?), offset: head.len() };
             if best.as_ref().is_none_or(|best| pair.before.errors < best.before.errors) {
                 best = Some(pair);
             }

@@ -16,8 +16,10 @@ mod tests;
 mod values;
 mod weaker;
 
-use crate::model::{Language, Span};
+use std::sync::Arc;
 
+use super::tree::Tree;
+use crate::model::{Language, Span};
 use change::Change;
 
 /// A guard: what is wrong with the change, as a clause for people.
@@ -54,11 +56,20 @@ const MAX_CHANGED: usize = 4_000;
 /// For languages without edit learning, and for files too large to read, only comments are judged.
 #[must_use]
 pub fn violation(language: Language, before: &str, after: &str, finding: Span) -> Option<String> {
-    let change = Change::between(language, before, after, finding);
+    match Tree::parse(language, before) {
+        Ok(old) => violation_of(&Arc::new(old), after, finding),
+        Err(_) => comments::silencing(language, before, after, None),
+    }
+}
+
+/// [`violation`] of a file that is read already.
+#[must_use]
+pub fn violation_of(old: &Arc<Tree>, after: &str, finding: Span) -> Option<String> {
+    let change = Change::between(old, after, finding);
     if change.as_ref().is_some_and(|change| change.all_deleted().count() + change.all_inserted().count() > MAX_CHANGED)
     {
         return Some("it changes too much to be judged".to_owned());
     }
-    let silencing = comments::silencing(language, before, after, change.as_ref());
+    let silencing = comments::silencing(old.language, &old.text, after, change.as_ref());
     silencing.or_else(|| GUARDS.iter().find_map(|guard| guard(change.as_ref()?)))
 }

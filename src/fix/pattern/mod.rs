@@ -17,6 +17,7 @@ pub(crate) mod tree;
 
 pub(in crate::fix) use agreement::reproduces;
 pub use agreement::{Agreement, agreement, rule_record};
+pub(in crate::fix) use apply::Results;
 pub use apply::{Application, DEFAULT_STEPS, apply};
 pub use compare::{same_code, shape};
 pub use propose::{Proposal, Request, propose};

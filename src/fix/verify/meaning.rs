@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::VerifyInput;
+use super::{Known, VerifyInput};
 use crate::fix::imports::{self, Binding};
 use crate::fix::names;
 use crate::fix::pattern::guards;
@@ -36,16 +36,22 @@ fn total(errors: &BTreeMap<(String, String), (usize, usize)>) -> usize {
 }
 
 /// What else than the finding the edit changes in the code's meaning, for people.
-pub(super) fn lost(language: Language, input: &VerifyInput<'_>, after: &str) -> Option<String> {
-    if !input.guarded {
-        return hidden_name(language, input.before, after);
+pub(super) fn lost(language: Language, input: &VerifyInput<'_>, after: &str, trees: (&Tree, &Tree)) -> Option<String> {
+    let hidden = hidden_name(language, trees);
+    if hidden.is_some() || !input.guarded {
+        return hidden;
     }
-    let guarded = |finding: &Finding| guards::violation(language, input.before, after, finding.span);
-    hidden_name(language, input.before, after).or_else(|| input.findings.iter().find_map(guarded))
+    let known = Known::default();
+    let read = input.known.unwrap_or(&known).read(language, input.before);
+    let guarded = |finding: &Finding| match read {
+        Some(old) => guards::violation_of(old, after, finding.span),
+        None => guards::violation(language, input.before, after, finding.span),
+    };
+    input.findings.iter().find_map(guarded)
 }
 
 /// A top-level import that takes the place of another meaning of its name.
-fn hidden_name(language: Language, before: &str, after: &str) -> Option<String> {
+fn hidden_name(language: Language, (before, after): (&Tree, &Tree)) -> Option<String> {
     let old = imports::bindings(language, before);
     let (bound_before, bound_after) = (names::bound_at_top(language, before), names::bound_at_top(language, after));
     let added = imports::bindings(language, after).into_iter().filter(|binding| binding.top && !old.contains(binding));

@@ -1,16 +1,17 @@
 //! What a candidate deletes and inserts, as trees.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::fix::pattern::align::{self, Gap};
 use crate::fix::pattern::kinds;
 use crate::fix::pattern::names;
 use crate::fix::pattern::tree::{NodeId, Tree};
-use crate::model::{Language, Span};
+use crate::model::Span;
 
 /// Two versions of a file and where they differ.
 pub struct Change {
-    pub old: Tree,
+    pub old: Arc<Tree>,
     pub new: Tree,
     pub gaps: Vec<Gap>,
     pub finding: Span,
@@ -20,9 +21,8 @@ pub struct Change {
 }
 
 impl Change {
-    pub fn between(language: Language, before: &str, after: &str, finding: Span) -> Option<Self> {
-        let old = Tree::parse(language, before).ok()?;
-        let new = Tree::parse(language, after).ok()?;
+    pub fn between(old: &Arc<Tree>, after: &str, finding: Span) -> Option<Self> {
+        let (old, new) = (Arc::clone(old), Tree::parse(old.language, after).ok()?);
         let gaps = align::gaps(&old, &new);
         let mut change = Self { old, new, gaps, finding, deleted: Vec::new(), inserted: Vec::new() };
         let imports = |tree: &Tree, id: NodeId| {

@@ -102,7 +102,7 @@ fn caught(tree: &Tree, clause: NodeId) -> Vec<&str> {
 /// Whether the operands of an operator whose order counts have changed places.
 pub fn swapped(change: &Change) -> Option<String> {
     let mut balance: BTreeMap<(u64, &str, u64), i64> = BTreeMap::new();
-    for (tree, step) in [(&change.old, -1), (&change.new, 1)] {
+    for (tree, step) in [(&*change.old, -1), (&change.new, 1)] {
         for id in tree.ids() {
             if !matches!(tree.node(id).kind, "binary_operator" | "binary_expression" | "comparison_operator") {
                 continue;
