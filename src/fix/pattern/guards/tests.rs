@@ -1,13 +1,18 @@
 //! Changes of meaning that the guards refuse, and ones that they let pass.
 
-use super::violation;
+use super::change::Change;
+use super::{Arc, GUARDS, Tree, comments, violation};
 use crate::model::{Language, Span};
 
 /// The first line that differs is where the finding is.
-fn judged(language: Language, before: &str, after: &str) -> Option<String> {
+fn finding(before: &str, after: &str) -> Span {
     let same = before.lines().zip(after.lines()).take_while(|(a, b)| a == b).map(|(a, _)| a.len() + 1).sum::<usize>();
     let end = before[same..].find('\n').map_or(before.len(), |i| same + i);
-    violation(language, before, after, Span { start: same, end })
+    Span { start: same, end }
+}
+
+fn judged(language: Language, before: &str, after: &str) -> Option<String> {
+    violation(language, before, after, finding(before, after))
 }
 
 fn assert_all(cases: &[(Language, &str, &str)], refused: bool) {
@@ -130,6 +135,14 @@ const TRAPS: &[(Language, &str, &str)] = &[
     (Js, "eval(x);\n", "window[\"eval\"](x);\n"),
     (Py, "try:\n    go()\nexcept:\n    log()\n", "try:\n    go()\nexcept BaseException:\n    log()\n"),
     (Py, "r = requests.get(url)\n", "r = requests.get(url, timeout=None)\n"),
+    // What only one guard sees.
+    (Py, "def f(a):\n    del a.cache\n    return a\n", "def f(a):\n    return a\n"),
+    (Py, "assert DEBUG == None\n", "assert True\n"),
+    (Py, "def f(a):\n    go(a)\n", "def f(a):\n    a\n    go(a)\n"),
+    (Py, "h = hashlib.sha256(d)\n", "h = hashlib.sha1(d)\n"),
+    (Py, "try:\n    go()\nexcept KeyError:\n    log()\n", "try:\n    go()\nexcept Exception:\n    log()\n"),
+    (Py, "x = a - b\n", "x = b - a\n"),
+    (Py, "if a and b:\n    go()\n", "if a or b:\n    go()\n"),
 ];
 
 /// Patches that a reviewer would accept.
@@ -279,4 +292,21 @@ fn what_only_silences_is_refused() {
 #[test]
 fn ordinary_fixes_pass() {
     assert_all(FIXES, false);
+}
+
+/// A guard without a patch of its own could go, or go wrong, and nobody would see it.
+#[test]
+fn each_guard_refuses_a_patch_that_no_other_refuses() {
+    let mut idle: Vec<usize> = (0..GUARDS.len()).collect();
+    for (language, before, after) in TRAPS {
+        let Ok(old) = Tree::parse(*language, before).map(Arc::new) else { continue };
+        let Some(change) = Change::between(&old, after, finding(before, after)) else { continue };
+        if comments::silencing(*language, before, after, Some(&change)).is_none() {
+            let object: Vec<usize> = (0..GUARDS.len()).filter(|guard| GUARDS[*guard](&change).is_some()).collect();
+            if let [only] = object.as_slice() {
+                idle.retain(|guard| guard != only);
+            }
+        }
+    }
+    assert!(idle.is_empty(), "guards that refuse nothing alone, by their place in the list: {idle:?}");
 }
