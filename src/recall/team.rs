@@ -5,11 +5,11 @@ mod pairs;
 
 use crate::detect::Detector;
 use crate::detect::redact::redact;
-use crate::fix::learn::{self, LearnInput};
+use crate::fix::learn::{self, LearnInput, Origin};
 use crate::fix::pattern::{Request, propose as apply_to_target};
 use crate::model::{
-    AuthorKind, Candidate, Confidence, Evidence, Finding, FixId, Language, Message, PastFix, Provenance, RepoPath,
-    RepositoryId, Span, Thread, TrackRecord, sha256_hex,
+    AuthorKind, Candidate, Evidence, Finding, FixId, Language, Message, PastFix, Provenance, RepoPath, RepositoryId,
+    Span, Thread, sha256_hex,
 };
 
 pub use pairs::Pair;
@@ -134,14 +134,8 @@ fn take_pair(target: &Target<'_>, thread: &Thread, pair: &Pair<'_>, candidates: 
     let Some(language) = target.language else { return };
     let Some(donor) = donor(target, language, thread, pair) else { return };
     let similar = [(donor, 1.0)];
-    let request = Request {
-        language,
-        text: target.text,
-        finding: target.finding.span,
-        repository: "",
-        similar: &similar,
-        same_rule: &[],
-    };
+    let request =
+        Request { language, text: target.text, finding: target.finding.span, repository: "", similar: &similar };
     for proposal in apply_to_target(&request) {
         let edits = proposal.edits(language, target.path, target.text);
         if candidates.iter().any(|c| c.edits == edits) {
@@ -161,35 +155,18 @@ fn donor(target: &Target<'_>, language: Language, thread: &Thread, pair: &Pair<'
     let input = LearnInput { language, before: &pair.before, after: &pair.after, finding: place, silent: &silent };
     let learned = learn::learn(&input).ok()?;
     let permalink = pair.message.permalink.clone();
-    Some(PastFix {
-        id: FixId(sha256_hex(&[b"team", permalink.as_bytes(), pair.before.as_bytes(), pair.after.as_bytes()])),
-        schema: PastFix::SCHEMA,
-        organisation: String::new(),
-        language,
-        rule: target.finding.rule.id.clone(),
-        aliases: Vec::new(),
-        issue_type: target.finding.rule.issue_type.clone(),
-        severity: target.finding.rule.severity,
-        confidence: Confidence::from_probability(0.0),
-        message: String::new(),
-        scope_before: learned.scope_before,
-        scope_after: learned.scope_after,
-        finding: learned.finding_in_scope,
-        anchor_kind: learned.anchor_kind,
-        imports_added: learned.imports_added,
-        patterns: learned.patterns,
-        vector: Vec::new(),
-        embedder: String::new(),
-        repository: String::new(),
+    let parts = [b"team", permalink.as_bytes(), pair.before.as_bytes(), pair.after.as_bytes()];
+    let id = FixId(sha256_hex(&parts));
+    let origin = Origin {
+        organisation: "",
+        repository: "",
         private: thread.private,
-        path: target.path.clone(),
+        path: target.path,
         provenance: Provenance::Team { permalink },
         author: pair.message.author.kind,
         created: pair.message.at,
-        round_trips: learned.round_trips,
-        record: TrackRecord::default(),
-        superseded_by: None,
-    })
+    };
+    Some(learned.remembered(id, language, target.finding, &origin))
 }
 
 fn changed_span(before: &str, after: &str) -> Span {

@@ -238,8 +238,11 @@ impl<'a> Builder<'a> {
 
     fn hole_kind(&self, id: NodeId) -> Option<Option<String>> {
         let (node, level) = (self.old.node(id), self.level);
-        if level == Level::L0 || !node.named || self.is_changed(id) || (self.is_concrete(id) && !self.is_moved(id)) {
+        if level == Level::L0 || !node.named || self.is_changed(id) {
             return None;
+        }
+        if self.is_concrete(id) && !self.is_moved(id) {
+            return self.hole_for_name(id);
         }
         let exact = Some(node.kind.to_owned());
         if self.wanted.contains(&node.hash) {
@@ -261,6 +264,16 @@ impl<'a> Builder<'a> {
             return Some(None);
         }
         small.then_some(exact)
+    }
+
+    /// A name that is kept, and that the edit does not hang on, may be another from L3 on: the exception that is caught, the
+    /// function that is called. What says which argument or key this is stays.
+    fn hole_for_name(&self, id: NodeId) -> Option<Option<String>> {
+        let node = self.old.node(id);
+        let label = matches!(node.field, Some("name" | "key"));
+        let needed = self.holds_wanted.contains(&id) || (id != self.anchor && self.old.within(self.anchor, id));
+        let free = self.level >= Level::L3 && !label && !needed && !self.is_deleted(id);
+        free.then(|| Some(node.kind.to_owned()))
     }
 
     /// A deleted text that makes way for another: which text to write is no edit that another place could repeat.

@@ -6,26 +6,32 @@
 
 mod generalise;
 mod minimise;
+mod remembered;
 mod scope;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_properties;
 
+use std::sync::Arc;
+
 use crate::detect;
 use crate::fix::pattern::fragment::Pair;
 use crate::fix::pattern::tree::{NodeId, Tree, TreeError};
-use crate::fix::pattern::{DEFAULT_STEPS, guards, names, reproduces};
+use crate::fix::pattern::{DEFAULT_STEPS, Results, guards, names, reproduces};
 use crate::model::{EditPattern, Finding, Language, Level, Span};
 
 use crate::fix::pattern::align::{self, Gap};
 use generalise::Example;
+pub use remembered::Origin;
 use scope::Facts;
 
 /// Largest scope that is remembered, in bytes.
 const MAX_SCOPE: usize = 40_000;
 /// Most gaps of a change that is looked at: beyond it is a rewrite, not a fix.
 const MAX_GAPS: usize = 400;
+/// Most gaps of a change that is taken as a whole.
+const MAX_WHOLE: usize = 12;
 /// How far the root may be widened to bind an inserted name.
 const MAX_WIDENING: usize = 4;
 const LADDER: [Level; 5] = [Level::L0, Level::L1, Level::L2, Level::L3, Level::L4];
@@ -84,9 +90,15 @@ pub enum LearnRefusal {
 /// Whether the finding, which is among those `before`, is gone `after` an edit, and nothing new has come.
 #[must_use]
 pub fn is_healed(finding: &Finding, before: &[Finding], after: &[Finding]) -> bool {
+    is_gone(finding, before, after) && detect::introduced(after, before, None).is_empty()
+}
+
+/// Whether the finding, which is among those `before`, is gone `after` an edit.
+#[must_use]
+pub fn is_gone(finding: &Finding, before: &[Finding], after: &[Finding]) -> bool {
     let same = |other: &&Finding| other.rule.id == finding.rule.id && other.normalised == finding.normalised;
     let count = |all: &[Finding]| all.iter().filter(same).count();
-    count(after) < count(before) && detect::introduced(after, before, None).is_empty()
+    count(after) < count(before)
 }
 
 /// Learns the edit that fixes a finding.
@@ -94,6 +106,36 @@ pub fn is_healed(finding: &Finding, before: &[Finding], after: &[Finding]) -> bo
 /// # Errors
 /// When the change is no single local fix of the finding; the error says why.
 pub fn learn(input: &LearnInput<'_>) -> Result<Learned, LearnRefusal> {
+    let (old, new) = read(input)?;
+    let (imports, local) = split_imports(&old, &new)?;
+    let good = |chosen: &[&Gap]| is_good(input, (&old, &new), imports.iter().chain(chosen.iter().copied()));
+    let chosen = minimise::smallest(&old, &local, input.finding, &good).ok_or(LearnRefusal::NotAFix)?;
+    generalised(input, &old, &new, chosen)
+}
+
+/// Learns a change that is known to fix the finding, where no part of it can be tried alone: the scanner that found it cannot be
+/// asked. What lies in these bytes of `before` is the fix, with the imports that the change adds; `silent` judges it once.
+///
+/// # Errors
+/// When there is no edit there, or it is more than one local fix; the error says why.
+pub fn learn_whole(input: &LearnInput<'_>, within: Span) -> Result<Learned, LearnRefusal> {
+    let (old, new) = read(input)?;
+    let (imports, local) = split_imports(&old, &new)?;
+    let here = |gap: &&Gap| within.start <= align::start(&old, gap) && align::end(&old, gap) <= within.end;
+    let chosen: Vec<&Gap> = local.iter().filter(here).collect();
+    if chosen.is_empty() {
+        return Err(LearnRefusal::NoEdit);
+    }
+    if chosen.len() > MAX_WHOLE {
+        return Err(LearnRefusal::TooLarge);
+    }
+    if !is_good(input, (&old, &new), imports.iter().chain(chosen.iter().copied())) {
+        return Err(LearnRefusal::NotAFix);
+    }
+    generalised(input, &old, &new, chosen)
+}
+
+fn read(input: &LearnInput<'_>) -> Result<(Arc<Tree>, Tree), LearnRefusal> {
     if input.finding.start > input.finding.end || input.before.get(input.finding.range()).is_none() {
         return Err(LearnRefusal::NoFinding);
     }
@@ -102,23 +144,17 @@ pub fn learn(input: &LearnInput<'_>) -> Result<Learned, LearnRefusal> {
     if new.errors > old.errors {
         return Err(LearnRefusal::SyntaxError);
     }
-    let (imports, local) = split_imports(&old, &new)?;
-    let with_imports = |chosen: &[&Gap]| {
-        let all: Vec<&Gap> = imports.iter().chain(chosen.iter().copied()).collect();
-        let patched = minimise::patched(&old, &new, &all);
-        patched.is_some_and(|text| !loses_meaning(input, &text) && (input.silent)(&text))
-    };
-    let mut chosen = minimise::smallest(&old, &local, input.finding, &with_imports).ok_or(LearnRefusal::NotAFix)?;
-    chosen.sort_by_key(|gap| align::start(&old, gap));
-    if chosen.iter().any(|gap| touches_error(&old, gap)) {
-        return Err(LearnRefusal::SyntaxError);
-    }
-    generalised(input, &old, &new, &chosen)
+    Ok((Arc::new(old), new))
+}
+
+fn is_good<'g>(input: &LearnInput<'_>, (old, new): (&Arc<Tree>, &Tree), gaps: impl Iterator<Item = &'g Gap>) -> bool {
+    let patched = minimise::patched(old, new, &gaps.collect::<Vec<_>>());
+    patched.is_some_and(|text| !loses_meaning(input, old, &text) && (input.silent)(&text))
 }
 
 /// Whether a part of the change breaks what its other parts mend: a default that became `None` without the test for it.
-fn loses_meaning(input: &LearnInput<'_>, patched: &str) -> bool {
-    let broken = |text: &str| guards::violation(input.language, input.before, text, input.finding).is_some();
+fn loses_meaning(input: &LearnInput<'_>, old: &Arc<Tree>, patched: &str) -> bool {
+    let broken = |text: &str| guards::violation_of(old, text, input.finding).is_some();
     broken(patched) && !broken(input.after)
 }
 
@@ -152,7 +188,12 @@ fn touches_error(old: &Tree, gap: &Gap) -> bool {
         || old.node(gap.old_parent).kind == "ERROR"
 }
 
-fn generalised(input: &LearnInput<'_>, old: &Tree, new: &Tree, chosen: &[&Gap]) -> Result<Learned, LearnRefusal> {
+fn generalised(input: &LearnInput<'_>, old: &Tree, new: &Tree, mut chosen: Vec<&Gap>) -> Result<Learned, LearnRefusal> {
+    chosen.sort_by_key(|gap| align::start(old, gap));
+    if chosen.iter().any(|gap| touches_error(old, gap)) {
+        return Err(LearnRefusal::SyntaxError);
+    }
+    let chosen = chosen.as_slice();
     let root = edit_root(old, chosen, input.finding);
     let facts = Facts::gather(old, new, chosen, scope::enclosing(old, root));
     let root = widened(old, root, chosen, &facts);
@@ -210,22 +251,18 @@ fn widened(old: &Tree, root: NodeId, chosen: &[&Gap], facts: &Facts) -> NodeId {
 
 fn changed_span(old: &Tree, chosen: &[&Gap]) -> Span {
     let start = chosen.iter().map(|gap| align::start(old, gap)).min().unwrap_or(0);
-    let end_of = |gap: &&Gap| {
-        let children = old.node(gap.old_parent).children.get(gap.old.clone()).unwrap_or_default();
-        children.last().map_or_else(|| align::start(old, gap), |last| old.node(*last).span.end)
-    };
-    Span { start, end: chosen.iter().map(end_of).max().unwrap_or(start) }
+    Span { start, end: chosen.iter().map(|gap| align::end(old, gap)).max().unwrap_or(start) }
 }
 
 /// Every rung, at the edit's root and, for a one to one replacement, at what is replaced; those that round-trip, each once.
 fn ladder(example: &Example<'_>, pair: &Pair, finding: Span) -> Vec<EditPattern> {
     let replaced = replaced_root(example);
-    let mut kept: Vec<EditPattern> = Vec::new();
+    let (mut kept, mut results): (Vec<EditPattern>, _) = (Vec::new(), Results::expecting(&pair.after));
     for level in LADDER {
         for variant in [Some(*example), replaced].iter().flatten() {
             let Ok(pattern) = generalise::pattern(variant, level) else { continue };
             let known = kept.iter().any(|other| other.before == pattern.before && other.rewrites == pattern.rewrites);
-            if !known && reproduces(&pattern, pair, finding, DEFAULT_STEPS) == Some(true) {
+            if !known && reproduces(&pattern, pair, finding, (DEFAULT_STEPS, &mut results)) == Some(true) {
                 kept.push(pattern);
             }
         }

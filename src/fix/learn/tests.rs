@@ -80,6 +80,71 @@ fn an_added_keyword_is_added_once() {
     assert_eq!(carried_over(&fix, Language::Python, &once, "requests.get(base + path, headers=h, timeout=10)"), None);
 }
 
+/// The levels of the patterns that make `expected` of the target.
+fn levels(learned: &Learned, target: &str, bad: &str, expected: &str) -> Vec<Level> {
+    let finding = span_of(target, bad);
+    let makes = |pattern: &&EditPattern| {
+        let made = apply(pattern, Language::Python, target, finding, DEFAULT_STEPS);
+        made.iter().any(|one| one.patched(target) == expected)
+    };
+    learned.patterns.iter().filter(makes).map(|pattern| pattern.level).collect()
+}
+
+#[test]
+fn from_the_third_rung_on_a_kept_callee_may_be_another() {
+    let before = "def get(url):\n    return requests.get(url)\n";
+    let after = "def get(url):\n    return requests.get(url, timeout=10)\n";
+    let silent = |text: &str| text.contains("timeout");
+    let finding = span_of(before, "requests.get");
+    let fix = learn(&LearnInput { language: Language::Python, before, after, finding, silent: &silent }).unwrap();
+    let other = levels(&fix, "r = session.post(link)\n", "session.post", "r = session.post(link, timeout=10)\n");
+    assert!(!other.is_empty() && other.iter().all(|level| *level >= Level::L3), "{other:?}");
+    let same = levels(&fix, "r = requests.get(link)\n", "requests.get", "r = requests.get(link, timeout=10)\n");
+    assert!(same.contains(&Level::L1), "{same:?}");
+}
+
+#[test]
+fn from_the_third_rung_on_another_exception_may_be_caught() {
+    let before = "def f():\n    try:\n        go()\n    except KeyError as e:\n        raise Bad(\"no key\")\n";
+    let after = before.replace("raise Bad(\"no key\")", "raise Bad(\"no key\") from e");
+    let fix = learned(Language::Python, before, &after, "raise Bad(\"no key\")\n");
+    let target =
+        "def g():\n    try:\n        run()\n    except OSError as error:\n        log(1)\n        raise Lost(2)\n";
+    let expected = target.replace("raise Lost(2)", "raise Lost(2) from error");
+    let other = levels(&fix, target, "raise Lost(2)\n", &expected);
+    assert!(!other.is_empty() && other.iter().all(|level| *level >= Level::L3), "{other:?}");
+}
+
+#[test]
+fn a_type_of_any_form_is_wrapped_and_never_twice() {
+    let before = "from typing import Optional\n\n\ndef f(a: str = None):\n    return a\n";
+    let after = before.replace("a: str", "a: Optional[str]");
+    let fix = learned(Language::Python, before, &after, "a: str");
+    let of = |form: &str| format!("from typing import Optional\n\n\ndef g(b: {form} = None, c=1):\n    return b\n");
+    for form in ["int", "datetime.date", "list[str]"] {
+        let wrapped = of(&format!("Optional[{form}]"));
+        assert!(!levels(&fix, &of(form), form, &wrapped).is_empty(), "{form}");
+    }
+    assert_eq!(carried_over(&fix, Language::Python, &of("Optional[int]"), "Optional[int]"), None);
+}
+
+#[test]
+fn a_change_as_a_whole_is_what_lies_at_its_place() {
+    let before = "import os\n\n\ndef f(a, b):\n    x = old(a)\n    y = b\n    return x, y\n";
+    let after = "import os\nimport new\n\n\ndef f(a, b):\n    x = new.call(a)\n    y = other(b)\n    return x, y\n";
+    let finding = span_of(before, "old(a)");
+    let input = |silent| LearnInput { language: Language::Python, before, after, finding, silent };
+    let within = span_of(before, "    x = old(a)\n");
+    let fix = learn_whole(&input(&|_: &str| true), within).unwrap();
+    assert_eq!(fix.scope_after, "def f(a, b):\n    x = new.call(a)\n    y = b\n    return x, y");
+    assert_eq!((fix.imports_added, fix.round_trips), (vec!["import new".to_owned()], true));
+    let both = learn_whole(&input(&|_: &str| true), Span { start: 0, end: before.len() }).unwrap();
+    assert!(both.scope_after.contains("y = other(b)"), "{}", both.scope_after);
+    assert_eq!(learn_whole(&input(&|_: &str| false), within), Err(LearnRefusal::NotAFix));
+    let elsewhere = span_of(before, "    return x, y\n");
+    assert_eq!(learn_whole(&input(&|_: &str| true), elsewhere), Err(LearnRefusal::NoEdit));
+}
+
 #[test]
 fn java_methods_are_learned_from() {
     let before = "class A {\n    byte[] h(byte[] in) throws Exception {\n        MessageDigest d = MessageDigest.getInstance(\"MD5\");\n        return d.digest(in);\n    }\n}\n";

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fix::pattern::{Application, DEFAULT_STEPS, agreement, apply, same_code};
+use crate::fix::pattern::{Application, DEFAULT_STEPS, Request, agreement, apply, propose, same_code};
 use crate::model::{
     AuthorKind, Confidence, FixId, IssueType, PastFix, PatternNode, Provenance, RepoPath, Rewrite, RuleId, Severity,
     TemplatePart, TrackRecord,
@@ -276,4 +276,36 @@ fn runs_upon_runs_end_by_their_step_cap() {
     };
     let text = format!("f({})\n", vec!["a"; 60].join(", "));
     assert_eq!(made(&pattern, &text, Span { start: 0, end: text.len() }), []);
+}
+
+/// Ten near fixes of another form hide the one that fits from a memory that only looks at the nearest.
+#[test]
+fn where_no_near_fix_fits_farther_ones_are_tried() {
+    let near = |n: usize| Case {
+        before: format!("import lib\n\n\ndef work(given):\n    x{n} = lib.open{n}(given)\n    return given\n"),
+        after: format!("import lib\n\n\ndef work(given):\n    x{n} = lib.shut{n}(given)\n    return given\n"),
+        finding: Span { start: 0, end: 0 },
+    };
+    let far = Case {
+        before: "def work(given):\n    return given == None\n".to_owned(),
+        after: "def work(given):\n    return given is None\n".to_owned(),
+        finding: Span { start: 0, end: 0 },
+    };
+    let fix = |number: usize, case: &Case, bad: &str| {
+        let start = case.before.find(bad).unwrap();
+        let learned = taught(&Case { finding: Span { start, end: start + bad.len() }, ..case.clone() });
+        let after = learned.scope_after.clone();
+        (remembered(number, &learned, &after), 1.0 / (number + 1) as f64)
+    };
+    let mut similar: Vec<(PastFix, f64)> = (0..10).map(|n| fix(n, &near(n), &format!("lib.open{n}(given)"))).collect();
+    let text = "def other(seat):\n    return seat.owner == None\n";
+    let start = text.find("seat.owner ==").unwrap();
+    let proposed = |similar: &[(PastFix, f64)]| {
+        let finding = Span { start, end: start + "seat.owner == None".len() };
+        let request = Request { language: Language::Python, text, finding, repository: "shop", similar };
+        propose(&request).first().map(|proposal| proposal.application.patched(text))
+    };
+    assert_eq!(proposed(&similar), None);
+    similar.push(fix(10, &far, "given == None"));
+    assert_eq!(proposed(&similar).as_deref(), Some("def other(seat):\n    return seat.owner is None\n"));
 }

@@ -50,6 +50,12 @@ pub fn start(old: &Tree, gap: &Gap) -> usize {
     next.unwrap_or(node.span.end)
 }
 
+/// Byte at which what the gap deletes ends in the old text; where it deletes nothing, where it begins.
+#[must_use]
+pub fn end(old: &Tree, gap: &Gap) -> usize {
+    gap.deleted(old).last().map_or_else(|| start(old, gap), |last| old.node(*last).span.end)
+}
+
 /// Pairs up the children of a changed node; unequal pairs go to `open`, what stays alone is returned.
 fn unmatched(
     old: &Tree,

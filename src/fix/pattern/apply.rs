@@ -58,15 +58,29 @@ pub fn apply_to(pattern: &EditPattern, tree: &Tree, finding: Span, steps: usize)
 
 /// Patched files by the edits that made them, so that patterns which agree cost one parse together.
 #[derive(Debug, Default)]
-pub struct Results(Vec<(Vec<Applied>, Option<Arc<Tree>>)>);
+pub struct Results {
+    made: Vec<(Vec<Applied>, Option<Arc<Tree>>)>,
+    /// A file that some of them make, parsed before.
+    expected: Option<Arc<Tree>>,
+}
 
 impl Results {
+    /// With a file that may well be made.
+    #[must_use]
+    pub fn expecting(file: &Arc<Tree>) -> Self {
+        Self { made: Vec::new(), expected: Some(Arc::clone(file)) }
+    }
+
     fn of(&mut self, application: &Application, tree: &Tree) -> Option<Arc<Tree>> {
-        if let Some((_, known)) = self.0.iter().find(|(edits, _)| *edits == application.edits) {
+        if let Some((_, known)) = self.made.iter().find(|(edits, _)| *edits == application.edits) {
             return known.clone();
         }
-        let parsed = Tree::parse(tree.language, &application.patched(&tree.text)).ok().map(Arc::new);
-        self.0.push((application.edits.clone(), parsed.clone()));
+        let text = application.patched(&tree.text);
+        let parsed = match &self.expected {
+            Some(expected) if expected.text == text => Some(Arc::clone(expected)),
+            _ => Tree::parse(tree.language, &text).ok().map(Arc::new),
+        };
+        self.made.push((application.edits.clone(), parsed.clone()));
         parsed
     }
 }
@@ -158,10 +172,13 @@ fn one(
 }
 
 /// Whether what is to be written stands there: a pure insertion's tokens in the slot's surroundings, or the code that a
-/// replacement wraps something in around just that thing.
+/// replacement wraps something in around just that thing or at its own ends.
 fn is_there_already(tree: &Tree, made: &Rendered, rewrite: &Rewrite) -> bool {
     let written = made.applied.text.trim();
     if rewrite.children.is_none_or(|(from, to)| from != to) {
+        if wraps_again(tree, made) {
+            return true;
+        }
         let holds = |id: &NodeId| {
             let span = tree.node(*id).span;
             let around = span.start <= made.applied.span.start && made.applied.span.end <= span.end;
@@ -173,6 +190,21 @@ fn is_there_already(tree: &Tree, made: &Rendered, rewrite: &Rewrite) -> bool {
     let body = tokens(written.trim_matches([',', ';']));
     let around = tokens(tree.text_of(made.parent));
     !body.is_empty() && body.len() > 1 && around.windows(body.len()).any(|window| window == body)
+}
+
+/// Whether all of the replaced code is copied into new surroundings that it has already: `Optional[a]` into `Optional[…]`.
+fn wraps_again(tree: &Tree, made: &Rendered) -> bool {
+    let [(copy, id)] = made.copies.as_slice() else { return false };
+    if tree.node(*id).span != made.applied.span {
+        return false;
+    }
+    let text = &made.applied.text;
+    let (head, tail) = (text.get(..copy.start).unwrap_or_default(), text.get(copy.end..).unwrap_or_default());
+    let (head, tail, there) = (tokens(head), tokens(tail), tokens(tree.text_of(*id)));
+    head.len() + tail.len() > 0
+        && there.len() > head.len() + tail.len()
+        && there.starts_with(&head)
+        && there.ends_with(&tail)
 }
 
 /// Words and single characters, white space aside.

@@ -11,6 +11,8 @@ use crate::model::{
     Edit, EditPattern, Evidence, FixId, Language, Level, PastFix, Provenance, RepoPath, Span, TrackRecord,
 };
 
+/// Fixes whose patterns are tried at a time.
+const DONORS: usize = 10;
 /// Most proposals of one request.
 const MAX_PROPOSALS: usize = 10;
 /// Patterns for which the memories are asked, per request.
@@ -24,10 +26,9 @@ pub struct Request<'a> {
     pub text: &'a str,
     pub finding: Span,
     pub repository: &'a str,
-    /// The nearest fixes with their cosine, nearest first.
+    /// Fixes of the rule with their cosine, nearest first. All of them agree or contradict; the first ten give patterns, and
+    /// the next ones where no pattern of those fits.
     pub similar: &'a [(PastFix, f64)],
-    /// Fixes of the same rule that may agree or contradict.
-    pub same_rule: &'a [PastFix],
 }
 
 /// What remembered fixes propose.
@@ -74,6 +75,7 @@ impl Proposal {
             record,
             foreign_tokens: self.foreign_tokens,
             donors: self.donors,
+            new_imports: u32::try_from(self.imports.len()).unwrap_or(u32::MAX),
             caution: None,
         }
     }
@@ -92,26 +94,22 @@ struct Draft<'a> {
 pub fn propose(request: &Request<'_>) -> Vec<Proposal> {
     let Ok(file) = Tree::parse(request.language, request.text) else { return Vec::new() };
     let (mut drafts, mut known): (Vec<Draft<'_>>, _) = (Vec::new(), Results::default());
-    for (fix, cosine) in request.similar {
-        if fix.language == request.language && fix.superseded_by.is_none() {
+    let usable = |(fix, _): &&(PastFix, f64)| fix.language == request.language && fix.superseded_by.is_none();
+    let usable: Vec<&(PastFix, f64)> = request.similar.iter().filter(usable).collect();
+    for donors in usable.chunks(DONORS) {
+        for (fix, cosine) in donors {
             draft(request, &file, (fix, *cosine), (&mut drafts, &mut known));
         }
-    }
-    let nearest = request.similar.iter().map(|(fix, _)| fix);
-    let mut asked: Vec<&PastFix> = Vec::new();
-    for fix in nearest.chain(request.same_rule) {
-        if !asked.iter().any(|other| other.id == fix.id) && fix.language == request.language {
-            asked.push(fix);
+        if !drafts.is_empty() {
+            break;
         }
     }
-    judge(&mut drafts, &Witness::call(asked));
-    let mut proposals = merge(drafts);
-    proposals.sort_by(rank);
-    proposals.truncate(MAX_PROPOSALS);
-    for proposal in &mut proposals {
-        complete(proposal, &file);
-    }
-    proposals
+    let asked = usable.iter().map(|(fix, _)| fix);
+    judge(&mut drafts, &mut Witness::call(asked));
+    let mut merged = merge(drafts);
+    merged.sort_by(|(a, _), (b, _)| rank(a, b));
+    merged.truncate(MAX_PROPOSALS);
+    merged.into_iter().map(|(proposal, patched)| complete(proposal, &file, &patched)).collect()
 }
 
 fn draft<'a>(
@@ -160,7 +158,7 @@ fn is_first_party(fix: &PastFix, statement: &str) -> bool {
 }
 
 /// Asks the witnesses once for each distinct pattern.
-fn judge(drafts: &mut [Draft<'_>], witnesses: &[Witness<'_>]) {
+fn judge(drafts: &mut [Draft<'_>], witnesses: &mut [Witness<'_>]) {
     let mut answers: Vec<(&EditPattern, Agreement)> = Vec::new();
     for draft in drafts {
         let pattern = draft.pattern;
@@ -178,7 +176,7 @@ fn judge(drafts: &mut [Draft<'_>], witnesses: &[Witness<'_>]) {
 }
 
 /// One proposal for each distinct result: the best ranked draft speaks for it.
-fn merge(mut drafts: Vec<Draft<'_>>) -> Vec<Proposal> {
+fn merge(mut drafts: Vec<Draft<'_>>) -> Vec<(Proposal, Arc<Tree>)> {
     drafts.sort_by(|a, b| rank(&a.proposal, &b.proposal));
     let mut merged: Vec<Draft<'_>> = Vec::new();
     for draft in drafts {
@@ -193,9 +191,9 @@ fn merge(mut drafts: Vec<Draft<'_>>) -> Vec<Proposal> {
             None => merged.push(draft),
         }
     }
-    let counted = |draft: Draft<'_>| Proposal {
-        donors: u32::try_from(draft.donor_ids.len()).unwrap_or(u32::MAX),
-        ..draft.proposal
+    let counted = |draft: Draft<'_>| {
+        let proposal = Proposal { donors: u32::try_from(draft.donor_ids.len()).unwrap_or(u32::MAX), ..draft.proposal };
+        (proposal, draft.patched)
     };
     merged.into_iter().map(counted).collect()
 }
@@ -212,14 +210,14 @@ fn rank(a: &Proposal, b: &Proposal) -> std::cmp::Ordering {
         .then_with(|| a.application.matched.cmp(&b.application.matched))
 }
 
-fn complete(proposal: &mut Proposal, file: &Tree) {
+/// Leaves out imports that the file has, and names what is foreign to it.
+fn complete(mut proposal: Proposal, file: &Tree, patched: &Tree) -> Proposal {
     let bound = names::imports(file);
     proposal.imports.retain(|statement| {
         let Ok(import) = Tree::parse(file.language, statement) else { return false };
         let names = names::imports(&import);
         !names.iter().all(|import| bound.iter().any(|known| known.name == import.name))
     });
-    if let Ok(patched) = Tree::parse(file.language, &proposal.application.patched(&file.text)) {
-        proposal.foreign_tokens = names::foreign_names(file, &patched, &proposal.imports);
-    }
+    proposal.foreign_tokens = names::foreign_names(file, patched, &proposal.imports);
+    proposal
 }

@@ -7,14 +7,12 @@ use crate::healer::Healer;
 use crate::model::{Candidate, Finding, Language, PastFix, Provenance};
 use crate::ports::{FixQuery, PortError};
 
-/// Remembered fixes compared with one finding: the nearest are donors, all of them witnesses for or against.
+/// Remembered fixes compared with one finding: the nearest give patterns, all of them are witnesses for or against.
 const NEIGHBOURS: usize = 40;
 /// Refused proposals that are named for one finding.
 const CITED: usize = 3;
 /// Fixes of a rule that a team has of its own before the starter memory steps back.
 const OWN_FIXES: usize = 3;
-/// Donors of patterns.
-const DONORS: usize = 10;
 
 impl Healer {
     pub(super) async fn ask_past_fixes(&self, question: &Question<'_>) -> Result<Answer, PortError> {
@@ -50,15 +48,12 @@ impl Healer {
             }
             Err(error) => answer.answers.push(format!("{place}: the rule's fixes are broken: {error}")),
         }
-        let donors = near.get(..DONORS.min(near.len())).unwrap_or_default();
-        let witnesses: Vec<PastFix> = near.iter().skip(donors.len()).map(|(fix, _)| fix.clone()).collect();
         let request = Request {
             language,
             text: &base.text,
             finding: finding.span,
             repository: &base.repository.name,
-            similar: donors,
-            same_rule: &witnesses,
+            similar: near,
         };
         for proposal in propose(&request) {
             let origin =

@@ -30,8 +30,7 @@ fn heals(rule: &rule_tests::Cases, text: &str, finding: &Finding, fixes: &[(Past
         found.iter().filter(|f| f.rule.id == rule.id).count()
     };
     let language = Language::of(&finding.path).unwrap();
-    let request =
-        Request { language, text, finding: finding.span, repository: "acme/shop", similar: fixes, same_rule: &[] };
+    let request = Request { language, text, finding: finding.span, repository: "acme/shop", similar: fixes };
     propose(&request).iter().any(|proposal| {
         let edits = proposal.edits(language, &finding.path, text);
         codehealer::fix::edit::apply(text, &edits).is_ok_and(|after| count(&after) < count(text))
