@@ -11,7 +11,7 @@ use crate::detect::redact::redact;
 use crate::detect::sarif_in::{self, Place};
 use crate::fix::edit;
 use crate::fix::score::{CaseFacts, score};
-use crate::fix::verify::{self, NewPackages, VerifiedCandidate, VerifyInput};
+use crate::fix::verify::{self, Known, NewPackages, VerifiedCandidate, VerifyInput};
 use crate::model::{
     BlobId, Candidate, CandidateJudged, Confidence, Decided, Decision, Edit, EventKind, Finding, Fingerprint, Language,
     Rejection, RejectionKind, RepoPath, Repository, RuleOrigin, Source, Thresholds, UnhealedFinding, Verdict,
@@ -29,7 +29,7 @@ pub(super) struct Base {
 }
 
 /// The check cannot be made, now or later: the candidate is refused.
-struct Uncheckable(String);
+pub(super) struct Uncheckable(String);
 
 impl Healer {
     /// Reads the file of a case at the commit that its run is pinned to.
@@ -67,7 +67,12 @@ impl Healer {
     }
 
     /// All findings in the file when its text is `text`: our rules', and the operator's scanner's when the case needs it.
-    async fn findings_in(&self, base: &Base, walk: &Walk<'_>, text: &str) -> Result<Vec<Finding>, Uncheckable> {
+    pub(super) async fn findings_in(
+        &self,
+        base: &Base,
+        walk: &Walk<'_>,
+        text: &str,
+    ) -> Result<Vec<Finding>, Uncheckable> {
         let scan = self.detector.scan(&base.repository.id, &base.path, text.as_bytes());
         let mut findings = verify::all_findings(scan).map_err(|rejection| Uncheckable(rejection.detail))?;
         if base.external {
@@ -98,7 +103,7 @@ impl Healer {
         let base = self.base(leased, &walk).await?;
         let before = self.findings_in(&base, &walk, &base.text).await;
         let vetoes = self.vetoes(leased).await?;
-        let mut candidates = Vec::new();
+        let (mut candidates, known) = (Vec::new(), Known::default());
         for (fingerprint, candidate) in walk.consultation(source).map(|c| c.candidates.as_slice()).unwrap_or_default() {
             let Some(finding) = walk.findings.iter().find(|f| f.fingerprint == *fingerprint) else { continue };
             let attempt = Attempt {
@@ -106,6 +111,7 @@ impl Healer {
                 edits: &candidate.edits,
                 new_packages: NewPackages::by(&candidate.evidence),
                 guarded: !candidate.evidence.is_curated(),
+                known: &known,
             };
             let checked = match (&before, vetoes.against(fingerprint, &base.text, &candidate.edits)) {
                 (_, Some(vetoed)) => Err(vetoed),
@@ -132,6 +138,7 @@ impl Healer {
             limits: self.policy.limits,
             new_packages: attempt.new_packages,
             guarded: attempt.guarded,
+            known: Some(attempt.known),
             ..VerifyInput::new(&base.path, &base.text, attempt.targets, attempt.edits)
         };
         let patched = verify::check_edits(&input)?;
@@ -205,8 +212,13 @@ impl Healer {
             return Err(why);
         }
         let targets = targets(walk, candidates);
-        let attempt =
-            Attempt { targets: &targets, edits: &union.edits, new_packages: packages(candidates), guarded: false };
+        let attempt = Attempt {
+            targets: &targets,
+            edits: &union.edits,
+            new_packages: packages(candidates),
+            guarded: false,
+            known: &Known::default(),
+        };
         let verified = self.check(base, walk, before, &attempt).await;
         let verified = verified.map_err(|rejection| format!("together with the others: {}", rejection.detail))?;
         Ok((verified.edits().to_vec(), candidates.iter().map(|c| (*c).clone()).collect()))
@@ -219,6 +231,7 @@ struct Attempt<'a> {
     edits: &'a [Edit],
     new_packages: NewPackages,
     guarded: bool,
+    known: &'a Known,
 }
 
 fn targets(walk: &Walk<'_>, chosen: &[&CandidateJudged]) -> Vec<Finding> {

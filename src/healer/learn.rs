@@ -9,8 +9,8 @@ use crate::detect::redact::{mask, secrets_in};
 use crate::fix::learn::{self, LearnInput, Learned};
 use crate::fix::{diff, edit};
 use crate::model::{
-    AuthorKind, CaseId, Confidence, Decided, Decision, Edit, EditPattern, EventKind, Finding, FixId, Generation,
-    Language, PastFix, Provenance, RepoPath, Repository, TrackRecord, UnixMillis, sha256_hex,
+    AuthorKind, CaseId, Decided, Decision, Edit, EditPattern, EventKind, Finding, FixId, Generation, Language, PastFix,
+    Provenance, RepoPath, Repository, RepositoryId, RuleOrigin, Span, UnixMillis, sha256_hex,
 };
 
 /// A file before and after a fix.
@@ -18,6 +18,12 @@ use crate::model::{
 pub(super) struct Texts<'a> {
     pub before: &'a str,
     pub after: &'a str,
+}
+
+/// A finding of another scanner, and whether people changed what we proposed for it.
+struct Known<'a> {
+    finding: &'a Finding,
+    amended: bool,
 }
 
 impl Healer {
@@ -73,7 +79,16 @@ impl Healer {
         let amended = ours.is_none_or(|ours| ours != texts.after);
         let alone = if amended { None } else { applied(texts.before, &chosen.candidate.edits, &summary.path) };
         let texts = Texts { after: alone.as_deref().unwrap_or(texts.after), ..texts };
-        let learned = self.learn(texts, finding, &origin.repository.id);
+        let learned = match &finding.rule.origin {
+            RuleOrigin::BuiltIn | RuleOrigin::Operator => self.learn(texts, finding, &origin.repository.id),
+            RuleOrigin::External { .. } => {
+                let known = Known { finding, amended };
+                if amended && self.is_found_still(leased, walk, finding, texts.after).await? {
+                    return Ok(Err("the scanner still finds it in what people merged".to_owned()));
+                }
+                self.learn_from_another_scanner(texts, &known, &origin.repository.id)
+            }
+        };
         let learned = match learned {
             Ok(learned) => learned,
             Err(refusal) => return Ok(Err(refusal)),
@@ -87,7 +102,7 @@ impl Healer {
         &self,
         texts: Texts<'_>,
         finding: &Finding,
-        repository: &crate::model::RepositoryId,
+        repository: &RepositoryId,
     ) -> Result<(Language, Learned), String> {
         let Some(language) = Language::of(&finding.path) else {
             return Err("no grammar reads this language".to_owned());
@@ -102,6 +117,46 @@ impl Healer {
         learn::learn(&input).map(|learned| (language, learned)).map_err(|refusal| refusal.to_string())
     }
 
+    /// Learns the fix of a finding that only another scanner can see. What the case recorded stands for asking it about each part:
+    /// our change passed its check when it was proposed; what people made of it is theirs to judge, and ours to learn where the
+    /// finding was.
+    fn learn_from_another_scanner(
+        &self,
+        texts: Texts<'_>,
+        known: &Known<'_>,
+        repository: &RepositoryId,
+    ) -> Result<(Language, Learned), String> {
+        let path = &known.finding.path;
+        let language = Language::of(path).ok_or_else(|| "no grammar reads this language".to_owned())?;
+        let scan = |text: &str| self.detector.scan(repository, path, text.as_bytes()).findings;
+        let before = scan(texts.before);
+        let silent = |patched: &str| detect::introduced(&scan(patched), &before, None).is_empty();
+        let place = match known.amended {
+            true => hunk_of(texts, known.finding).ok_or_else(|| "people changed another place".to_owned())?.before,
+            false => 0..texts.before.len(),
+        };
+        let within = Span { start: place.start, end: place.end };
+        let finding = known.finding.span;
+        let input = LearnInput { language, before: texts.before, after: texts.after, finding, silent: &silent };
+        let learned = learn::learn_whole(&input, within);
+        learned.map(|learned| (language, learned)).map_err(|refusal| refusal.to_string())
+    }
+
+    /// Whether the scanner of the finding, where it can be asked, sees it in this text of the file.
+    async fn is_found_still(
+        &self,
+        leased: &Leased,
+        walk: &Walk<'_>,
+        finding: &Finding,
+        text: &str,
+    ) -> Result<bool, HealError> {
+        let base = self.base(leased, walk).await?;
+        let before = self.findings_in(&base, walk, &base.text).await;
+        let after = self.findings_in(&base, walk, text).await;
+        let (Ok(before), Ok(after)) = (before, after) else { return Ok(false) };
+        Ok(learn::is_gone(finding, &before, &[]) && !learn::is_gone(finding, &before, &after))
+    }
+
     async fn assemble(
         &self,
         id: FixId,
@@ -112,38 +167,11 @@ impl Healer {
         let embedder = &self.ports.embedder;
         let mut learned = learned;
         learned.patterns.retain(is_free_of_secrets);
-        let scope_before = mask(&learned.scope_before).into_owned();
-        let scope_after = mask(&learned.scope_after).into_owned();
-        let vector = embedder.embed(language, &scope_before, learned.finding_in_scope).await?;
-        Ok(PastFix {
-            id,
-            schema: PastFix::SCHEMA,
-            organisation: origin.repository.organisation.clone(),
-            language,
-            rule: finding.rule.id.clone(),
-            aliases: Vec::new(),
-            issue_type: finding.rule.issue_type.clone(),
-            severity: finding.rule.severity,
-            confidence: Confidence::from_probability(0.0),
-            message: finding.message.clone(),
-            scope_before,
-            scope_after,
-            finding: learned.finding_in_scope,
-            anchor_kind: learned.anchor_kind,
-            imports_added: learned.imports_added,
-            patterns: learned.patterns,
-            vector,
-            embedder: embedder.id().to_owned(),
-            repository: origin.repository.name.clone(),
-            private: origin.repository.private,
-            path: origin.path.clone(),
-            provenance: origin.provenance.clone(),
-            author: origin.author,
-            created: origin.created,
-            round_trips: learned.round_trips,
-            record: TrackRecord::default(),
-            superseded_by: None,
-        })
+        learned.scope_before = mask(&learned.scope_before).into_owned();
+        learned.scope_after = mask(&learned.scope_after).into_owned();
+        let vector = embedder.embed(language, &learned.scope_before, learned.finding_in_scope).await?;
+        let fix = learned.remembered(id, language, finding, &origin.of_lesson());
+        Ok(PastFix { vector, embedder: embedder.id().to_owned(), ..fix })
     }
 
     /// Learns from one historical change of a file: every finding that a local edit made go away. Returns what was learned and
@@ -225,6 +253,18 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
+    fn of_lesson(&self) -> learn::Origin<'_> {
+        learn::Origin {
+            organisation: &self.repository.organisation,
+            repository: &self.repository.name,
+            private: self.repository.private,
+            path: self.path,
+            provenance: self.provenance.clone(),
+            author: self.author,
+            created: self.created,
+        }
+    }
+
     /// The same fix of the same code is one memory: however often it is learned, and in however many commits and files it was
     /// made, as when it was picked for several branches or the code had been copied.
     fn id(&self, finding: &Finding, learned: &Learned) -> FixId {
@@ -289,12 +329,14 @@ fn applied(before: &str, edits: &[Edit], path: &RepoPath) -> Option<String> {
 
 /// The old file with only the hunk applied that holds the finding; `None` when that hunk only removes lines.
 fn only_the_hunk(texts: Texts<'_>, finding: &Finding) -> Option<String> {
-    let hunk = diff::line_changes(texts.before, texts.after)
-        .into_iter()
-        .find(|h| h.before.start < finding.span.end && finding.span.start < h.before.end)?;
-    if hunk.after.is_empty() {
-        return None;
-    }
+    let hunk = hunk_of(texts, finding).filter(|hunk| !hunk.after.is_empty())?;
     let (head, tail) = (texts.before.get(..hunk.before.start)?, texts.before.get(hunk.before.end..)?);
     Some([head, texts.after.get(hunk.after)?, tail].concat())
+}
+
+/// The changed lines that hold the finding.
+fn hunk_of(texts: Texts<'_>, finding: &Finding) -> Option<diff::LineChange> {
+    diff::line_changes(texts.before, texts.after)
+        .into_iter()
+        .find(|hunk| hunk.before.start < finding.span.end && finding.span.start < hunk.before.end)
 }

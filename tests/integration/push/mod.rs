@@ -55,6 +55,7 @@ mod poison;
 mod process;
 pub mod receiver;
 mod rivals;
+mod scanners;
 mod secrets;
 mod sources;
 mod tampered;

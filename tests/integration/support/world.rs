@@ -17,8 +17,8 @@ use codehealer::local::notifier::FileNotifier;
 use codehealer::local::store::Store;
 use codehealer::model::{AuditEvent, CommitId, PastFix, PushTask, Repository, RunState, Task, sha256_hex};
 use codehealer::ports::{
-    Completion, Embedder, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest, Sampling, State,
-    TeamKnowledge,
+    Completion, Embedder, ExternalScanner, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest,
+    Sampling, State, TeamKnowledge,
 };
 use codehealer::state::run::{RunHead, record};
 use codehealer::state::{Index, QueryOf};
@@ -116,6 +116,8 @@ pub struct World {
     pub model: Option<Arc<dyn Model>>,
     pub fallback_model: Option<Arc<dyn Model>>,
     pub large_model: Option<Arc<dyn Model>>,
+    /// The operator's own scanner.
+    pub external: Option<Arc<dyn ExternalScanner>>,
     pub policy: Policy,
     /// Who pushes, as the webhook names them.
     pub pusher: String,
@@ -158,6 +160,7 @@ impl World {
             model,
             fallback_model: None,
             large_model: None,
+            external: None,
             policy,
             pusher: "ann".to_owned(),
             by_name: false,
@@ -206,7 +209,7 @@ impl World {
                 Arc::new(FileNotifier::new(self.folder().join("notices"), show)),
                 &fault,
             ),
-            external: None,
+            external: self.external.clone(),
             clock: self.clock.clone(),
         };
         let name = format!("p{}", self.processes.fetch_add(1, Ordering::SeqCst));
