@@ -72,6 +72,7 @@ mod tests {
             record: TrackRecord::default(),
             foreign_tokens: Vec::new(),
             donors: 1,
+            new_imports: 0,
             caution: None,
         };
         let path = RepoPath::new("a.py").unwrap();

@@ -70,6 +70,7 @@ fn evidence(rule: &RuleOrigin, (fix, caution): (FixId, Option<String>), record: 
         record,
         foreign_tokens: Vec::new(),
         donors: 1,
+        new_imports: 0,
         caution,
     }
 }

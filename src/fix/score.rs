@@ -56,6 +56,9 @@ const CURATED_WEIGHT: f64 = 10.0;
 const TEAM_WEIGHT: f64 = 4.0;
 const MODEL_WEIGHT: f64 = 10.0;
 
+/// How much a file speaks against an edit by not importing what the edit needs: as much as a rejection.
+const NEW_IMPORTS: f64 = 2.0;
+
 /// Reviewed outcomes after which a model's record speaks for itself.
 const MODEL_RECORD: u32 = 30;
 
@@ -72,8 +75,8 @@ fn of_checks(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Scored
         Evidence::PastFix { provenance: Provenance::Curated, supports, contradictions, record, .. } => {
             curated(&mut tally, (*supports, *contradictions), *record);
         }
-        Evidence::PastFix { supports, contradictions, record, .. } => {
-            past_fix(&mut tally, (*supports, *contradictions), *record);
+        Evidence::PastFix { supports, contradictions, record, new_imports, .. } => {
+            past_fix(&mut tally, (*supports, *contradictions), *new_imports, *record);
         }
         Evidence::Model { claimed, record, .. } => model(&mut tally, *claimed, agrees(evidence), *record),
     }
@@ -130,9 +133,14 @@ fn curated(tally: &mut Tally, (supports, contradictions): (f64, f64), record: Tr
     tally.correct(CURATED_WEIGHT + supports + contradictions, record, "for this rule");
 }
 
-fn past_fix(tally: &mut Tally, (supports, contradictions): (f64, f64), record: TrackRecord) {
+fn past_fix(tally: &mut Tally, (supports, contradictions): (f64, f64), new_imports: u32, record: TrackRecord) {
     let (supports, contradictions) = (count(supports), count(contradictions));
-    tally.set((supports + 0.3) / (supports + contradictions + 1.2), agreement(supports, contradictions));
+    let mean = |against: f64| (supports + 0.3) / (supports + against + 1.2);
+    tally.set(mean(contradictions), agreement(supports, contradictions));
+    if new_imports > 0 {
+        let reason = "the file does not import what the edit needs, as if it had another way";
+        tally.set(mean(contradictions + NEW_IMPORTS), reason);
+    }
     tally.correct(PAST_FIX_WEIGHT, record, "for this rule");
 }
 

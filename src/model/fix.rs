@@ -78,6 +78,9 @@ pub enum Evidence {
         /// Inserted tokens unknown to the file, its imports and builtins.
         foreign_tokens: Vec<String>,
         donors: u32,
+        /// Imports that the file lacks and the edit adds: where the file does without, it may have another way.
+        #[serde(default)]
+        new_imports: u32,
         /// What the authors of a curated fix want a person to consider before it is merged.
         #[serde(default)]
         caution: Option<String>,

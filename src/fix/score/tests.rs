@@ -36,6 +36,7 @@ fn past(provenance: Provenance, supports: f64, contradictions: f64, record: Trac
         record,
         foreign_tokens: Vec::new(),
         donors: 1,
+        new_imports: 0,
         caution: None,
     }
 }
@@ -98,6 +99,21 @@ fn past_fixes_score_by_their_agreement() {
     // (4 · 0.5909 + 6) / (4 + 6)
     assert_eq!(percent(&past(mined(), 1.0, 0.0, record(6, 0))), 83);
     assert_eq!(percent(&past(mined(), 5.0, 0.0, record(0, 4))), 42);
+}
+
+#[test]
+fn an_import_that_the_file_does_without_speaks_against_the_edit() {
+    let with = |new: u32, supports: f64| {
+        let mut evidence = past(mined(), supports, 0.0, record(0, 0));
+        if let Evidence::PastFix { new_imports, .. } = &mut evidence {
+            *new_imports = new;
+        }
+        percent(&evidence)
+    };
+    assert_eq!((with(0, 5.0), with(1, 5.0), with(2, 5.0)), (85, 64, 64));
+    assert_eq!((with(0, 1.0), with(1, 1.0)), (59, 30));
+    let told = of_checks(&past(mined(), 5.0, 0.0, record(0, 0)), &CHECKED, &facts());
+    assert!(!told.lines.iter().any(|line| line.reason.contains("import")), "{told:?}");
 }
 
 #[test]
@@ -187,6 +203,7 @@ fn names_from_elsewhere_need_two_fixes() {
         record: record(50, 0),
         foreign_tokens: vec!["sanitize".to_owned()],
         donors,
+        new_imports: 0,
         caution: None,
     };
     let merged = || Provenance::Merged { pull_request: String::new(), commit: String::new() };

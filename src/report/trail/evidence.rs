@@ -26,6 +26,7 @@ pub fn lines(evidence: &Evidence) -> Vec<String> {
             record,
             foreign_tokens,
             donors,
+            new_imports,
             caution,
         } => {
             let mut facts = vec![
@@ -36,6 +37,9 @@ pub fn lines(evidence: &Evidence) -> Vec<String> {
                 format!("level {level}, likeness {similarity:.3}, {donors} example(s)"),
                 format!("support {supports:.1}, contradiction {contradictions:.1}; {}", reviewed(*record)),
             ];
+            if *new_imports > 0 {
+                facts.push(format!("adds {new_imports} import(s) that the file does without"));
+            }
             facts.extend(caution.iter().map(|caution| format!("to consider before it is merged: {caution}")));
             if !foreign_tokens.is_empty() {
                 facts.push(format!("brings names the file does not know: {}", foreign_tokens.join(", ")));

@@ -70,6 +70,7 @@ fn candidate() -> Candidate {
             record: TrackRecord::default(),
             foreign_tokens: Vec::new(),
             donors: 3,
+            new_imports: 0,
             caution: None,
         },
     }

@@ -103,6 +103,7 @@ fn best_evidence() -> [Evidence; 3] {
             record,
             foreign_tokens: Vec::new(),
             donors: 9,
+            new_imports: 0,
             caution: None,
         },
         Evidence::TeamKnowledge {
