@@ -16,6 +16,8 @@ mod lessons;
 mod look_up;
 #[path = "learning/pairs.rs"]
 mod pairs;
+#[path = "learning/processor.rs"]
+mod processor;
 #[path = "learning/trials.rs"]
 mod trials;
 

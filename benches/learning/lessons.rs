@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use codehealer::detect::{Detector, Limits, RuleSet};
-use codehealer::fix::learn::{self, LearnInput, Learned};
+use codehealer::fix::learn::{self, LearnInput, Learned, Origin};
 use codehealer::fix::verify;
 use codehealer::model::{
-    AuthorKind, Confidence, Finding, FixId, Language, PastFix, Provenance, RepoPath, RepositoryId, TrackRecord,
-    sha256_hex,
+    AuthorKind, Finding, FixId, Language, PastFix, Provenance, RepoPath, RepositoryId, sha256_hex,
 };
 use codehealer::recall::embedding::{EMBEDDER, embed};
 use rayon::prelude::*;
@@ -18,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checker::Checker;
 use super::pairs::Pair;
+use super::processor::Began;
 
 /// A pair, its finding as the product sees it, and what was learned.
 pub struct Lesson {
@@ -49,8 +48,8 @@ pub struct Lessons {
 }
 
 thread_local! {
-    /// What this thread waited for the checker.
-    static WAITED: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+    /// Milliseconds that this thread was busy with the checker's reports.
+    static READING: std::cell::Cell<f64> = const { std::cell::Cell::new(0.0) };
 }
 
 impl Lessons {
@@ -118,8 +117,13 @@ pub fn findings(
     (repository, path): (&RepositoryId, &RepoPath),
     text: &str,
 ) -> Vec<Finding> {
-    let own = verify::all_findings(detector.scan(repository, path, text.as_bytes())).unwrap_or_default();
+    let own = own_findings(detector, (repository, path), text);
     own.into_iter().chain(checker.findings(repository, path, text)).collect()
+}
+
+/// What our own rules find.
+pub fn own_findings(detector: &Detector, (repository, path): (&RepositoryId, &RepoPath), text: &str) -> Vec<Finding> {
+    verify::all_findings(detector.scan(repository, path, text.as_bytes())).unwrap_or_default()
 }
 
 fn lesson(pair: Pair, checker: &Checker, detector: &Detector, known: Option<Taught>) -> Option<Lesson> {
@@ -135,12 +139,13 @@ fn lesson(pair: Pair, checker: &Checker, detector: &Detector, known: Option<Taug
         .min_by_key(|finding| finding.span.start.abs_diff(pair.start_byte))?
         .clone();
     let taught = known.unwrap_or_else(|| {
-        WAITED.set(Duration::ZERO);
-        let began = Instant::now();
+        READING.set(0.0);
+        let began = Began::now();
         let silent = |text: &str| {
-            let asked = Instant::now();
-            let after = findings(checker, detector, (&repository, &path), text);
-            WAITED.set(WAITED.get() + asked.elapsed());
+            let mut after = own_findings(detector, (&repository, &path), text);
+            let asked = Began::now();
+            after.extend(checker.findings(&repository, &path, text));
+            READING.set(READING.get() + asked.milliseconds());
             learn::is_healed(&finding, &before, &after)
         };
         let input = LearnInput {
@@ -151,7 +156,7 @@ fn lesson(pair: Pair, checker: &Checker, detector: &Detector, known: Option<Taug
             silent: &silent,
         };
         let learned = learn::learn(&input);
-        let milliseconds = 1e3 * began.elapsed().saturating_sub(WAITED.get()).as_secs_f64();
+        let milliseconds = (began.milliseconds() - READING.get()).max(0.0);
         match learned {
             Ok(learned) => Taught {
                 minimal: Some(learned.patched.clone()),
@@ -167,33 +172,16 @@ fn lesson(pair: Pair, checker: &Checker, detector: &Detector, known: Option<Taug
 
 /// The fix as mining a history stores it.
 fn remembered(pair: &Pair, (path, language): (&RepoPath, Language), finding: &Finding, learned: Learned) -> PastFix {
-    PastFix {
-        id: FixId(sha256_hex(&[b"bench", pair.id.as_bytes()])),
-        schema: PastFix::SCHEMA,
-        organisation: "bench".to_owned(),
-        language,
-        rule: finding.rule.id.clone(),
-        aliases: Vec::new(),
-        issue_type: finding.rule.issue_type.clone(),
-        severity: finding.rule.severity,
-        confidence: Confidence::from_probability(0.0),
-        message: finding.message.clone(),
-        vector: embed(language, &learned.scope_before, learned.finding_in_scope),
-        embedder: EMBEDDER.to_owned(),
-        scope_before: learned.scope_before,
-        scope_after: learned.scope_after,
-        finding: learned.finding_in_scope,
-        anchor_kind: learned.anchor_kind,
-        imports_added: learned.imports_added,
-        patterns: learned.patterns,
-        repository: pair.repo.clone(),
+    let origin = Origin {
+        organisation: "bench",
+        repository: &pair.repo,
         private: false,
-        path: path.clone(),
+        path,
         provenance: Provenance::Mined { commit: pair.commit.clone() },
         author: AuthorKind::Unknown,
         created: pair.time.unsigned_abs() * 1000,
-        round_trips: learned.round_trips,
-        record: TrackRecord::default(),
-        superseded_by: None,
-    }
+    };
+    let vector = embed(language, &learned.scope_before, learned.finding_in_scope);
+    let id = FixId(sha256_hex(&[b"bench", pair.id.as_bytes()]));
+    PastFix { vector, embedder: EMBEDDER.to_owned(), ..learned.remembered(id, language, finding, &origin) }
 }

@@ -1,24 +1,22 @@
 //! One question to a memory: what it proposes for a finding, and what the product believes of it.
 
-use std::time::Instant;
-
 use codehealer::decide::best_by_finding;
 use codehealer::detect::Detector;
 use codehealer::fix::pattern::{self, Request, propose, rule_record};
 use codehealer::fix::score::{CaseFacts, score};
-use codehealer::fix::verify::{self, NewPackages, Patched, VerifyInput};
+use codehealer::fix::verify::{self, Known, NewPackages, Patched, VerifyInput};
 use codehealer::local::memory::LocalMemory;
 use codehealer::model::{Candidate, CandidateJudged, Evidence, PastFix, Rejection, Verdict};
 use codehealer::ports::{FixMemory, FixQuery};
 use codehealer::recall::embedding::{EMBEDDER, embed};
 
 use super::checker::Checker;
-use super::lessons::{Lesson, findings};
+use super::lessons::{Lesson, own_findings};
+use super::processor::Began;
 use super::trials::Told;
 
 /// As the healer asks.
 const NEIGHBOURS: usize = 40;
-const DONORS: usize = 10;
 
 /// A look-up whose patches wait for the external scanner.
 pub struct Pending<'a> {
@@ -30,7 +28,7 @@ pub struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     pub fn begin(memory: &LocalMemory, runtime: &tokio::runtime::Handle, lesson: &'a Lesson) -> Self {
-        let began = Instant::now();
+        let began = Began::now();
         let (text, finding) = (lesson.pair.before.as_str(), &lesson.finding);
         let query = FixQuery {
             organisation: "bench".to_owned(),
@@ -43,17 +41,15 @@ impl<'a> Pending<'a> {
             limit: NEIGHBOURS,
         };
         let near = runtime.block_on(memory.nearest(&query)).expect("the memory answers");
-        let donors = near.get(..DONORS.min(near.len())).unwrap_or_default();
-        let witnesses: Vec<PastFix> = near.iter().skip(donors.len()).map(|(fix, _)| fix.clone()).collect();
         let request = Request {
             language: lesson.language,
             text,
             finding: finding.span,
             repository: &lesson.pair.repo,
-            similar: donors,
-            same_rule: &witnesses,
+            similar: &near,
         };
         let record = rule_record(&near, &finding.rule.id);
+        let known = Known::default();
         let candidates = propose(&request).into_iter().map(|proposal| {
             let edits = proposal.edits(lesson.language, &lesson.path, text);
             let candidate =
@@ -61,13 +57,14 @@ impl<'a> Pending<'a> {
             let targets = std::slice::from_ref(finding);
             let input = VerifyInput {
                 new_packages: NewPackages::by(&candidate.evidence),
+                known: Some(&known),
                 ..VerifyInput::new(&lesson.path, text, targets, &candidate.edits)
             };
             let checked = verify::check_edits(&input);
             (candidate, checked)
         });
         let candidates = candidates.collect();
-        Self { lesson, known: near.len(), candidates, milliseconds: 1e3 * began.elapsed().as_secs_f64() }
+        Self { lesson, known: near.len(), candidates, milliseconds: began.milliseconds() }
     }
 
     /// Texts that the external scanner must see.
@@ -83,10 +80,13 @@ impl<'a> Pending<'a> {
         let (mut texts, mut judged, mut milliseconds) = (Vec::new(), Vec::new(), self.milliseconds);
         for (candidate, checked) in self.candidates {
             let verified = checked.and_then(|patched| {
-                let after = findings(checker, detector, place, patched.text());
-                let began = Instant::now();
+                let began = Began::now();
+                let mut after = own_findings(detector, place, patched.text());
+                milliseconds += began.milliseconds();
+                after.extend(checker.findings(place.0, place.1, patched.text()));
+                let began = Began::now();
                 let verified = verify::check_findings(patched, &lesson.before, &after);
-                milliseconds += 1e3 * began.elapsed().as_secs_f64();
+                milliseconds += began.milliseconds();
                 verified
             });
             let facts = CaseFacts::of(&lesson.finding);
