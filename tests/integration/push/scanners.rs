@@ -24,31 +24,32 @@ on_both_stores! {
 }
 
 const FILE: &str = "src/state.py";
-const TEXT: &str =
-    "def describe(order):\n    if order.owner == None:\n        return \"nobody\"\n    return order.owner\n";
+const TEXT: &str = "import logging\n\nlog = logging.getLogger()\n\n\ndef close(order):\n    log.warn(\"closing\")\n    order.close()\n";
+const OTHER: &str =
+    "import logging\n\nout = logging.getLogger()\n\n\ndef free(seat):\n    out.warn(\"free %s\", seat)\n";
 
-/// Reports every comparison to `None` that is written with `==`, which none of our own rules does.
-struct Comparisons;
+/// Reports every call of the deprecated `warn`, which none of our own rules does.
+struct Deprecated;
 
 fn report(files: &[(&str, &str)]) -> String {
     let mut results: Vec<Value> = Vec::new();
     for (path, text) in files {
         for (number, line) in text.lines().enumerate() {
-            let Some(at) = line.find(" == None") else { continue };
-            let region = json!({ "startLine": number + 1, "startColumn": at + 5, "endColumn": at + 9 });
+            let Some(at) = line.find(".warn(") else { continue };
+            let region = json!({ "startLine": number + 1, "startColumn": at + 2, "endColumn": at + 6 });
             let place = json!({ "artifactLocation": { "uri": path }, "region": region });
             results.push(json!({
-                "ruleId": "C1", "level": "warning", "message": { "text": "compare to None with `is`" },
+                "ruleId": "D1", "level": "warning", "message": { "text": "`warn` is deprecated" },
                 "locations": [{ "physicalLocation": place }],
             }));
         }
     }
-    let driver = json!({ "name": "comparisons", "rules": [{ "id": "C1" }] });
+    let driver = json!({ "name": "deprecated", "rules": [{ "id": "D1" }] });
     json!({ "version": "2.1.0", "runs": [{ "tool": { "driver": driver }, "results": results }] }).to_string()
 }
 
 #[async_trait]
-impl ExternalScanner for Comparisons {
+impl ExternalScanner for Deprecated {
     async fn scan(&self, _: &Repository, _: &CommitId, changed: &[SnapshotFile<'_>]) -> PortResult<String> {
         let files: Vec<(&str, &str)> =
             changed.iter().map(|file| (file.path.as_str(), std::str::from_utf8(file.bytes).unwrap())).collect();
@@ -81,8 +82,8 @@ async fn reported(world: &World, file: &str, text: &str) {
 }
 
 async fn world(at: Storage) -> World {
-    let mut world = at.world().await.with_model(&ScriptedModel::rewriting("== None", "is None", "90"));
-    world.external = Some(Arc::new(Comparisons));
+    let mut world = at.world().await.with_model(&ScriptedModel::rewriting("log.warn(", "log.warning(", "90"));
+    world.external = Some(Arc::new(Deprecated));
     world
 }
 
@@ -107,32 +108,32 @@ async fn a_merged_fix_of_another_scanners_finding_heals_the_next_one(at: Storage
     world.settle().await;
     let fix = taught(&world).await;
     assert!(matches!(fix.provenance, Provenance::Merged { .. }), "{:?}", fix.provenance);
-    assert_eq!((fix.rule.as_str(), fix.record.accepted, fix.round_trips), ("comparisons/C1", 1, true));
+    assert_eq!((fix.rule.as_str(), fix.record.accepted, fix.round_trips), ("deprecated/D1", 1, true));
 
     world.model = None;
-    reported(&world, "src/other.py", "def free(seat):\n    return seat.taken_by == None\n").await;
+    reported(&world, "src/other.py", OTHER).await;
     let other = world.runs().await.into_iter().find(|other| other.case != run.case).unwrap();
     assert_eq!(other.summary.source, Some(Source::PastFix));
     let branch = other.case.branch(&other.summary.rule, other.generation);
     let text = world.git.file_at(&world.git.tip(&branch).unwrap(), "src/other.py");
-    assert_eq!(String::from_utf8(text).unwrap(), "def free(seat):\n    return seat.taken_by is None\n");
+    assert_eq!(String::from_utf8(text).unwrap(), OTHER.replace("out.warn(", "out.warning("));
 }
 
 async fn an_amended_fix_of_another_scanners_finding_is_learned_as_it_was_merged(at: Storage) {
     let (world, run, branch) = proposed(at).await;
-    let amended = TEXT.replace("if order.owner == None", "if not order.owner");
+    let amended = TEXT.replace("log.warn(\"closing\")", "log.info(\"closing\")");
     world.git.on(&branch).file(FILE, &amended).commit("shorter");
     world.git.merge(&branch, "develop");
     world.settle().await;
     let events = world.events(&run).await;
     assert!(matches!(events.last().unwrap().kind, EventKind::Feedback(Feedback::Merged { amended: true, .. })));
     let fix = taught(&world).await;
-    assert!(fix.scope_after.contains("if not order.owner") && fix.round_trips, "{}", fix.scope_after);
+    assert!(fix.scope_after.contains("log.info") && fix.round_trips, "{}", fix.scope_after);
 }
 
 async fn what_people_merged_without_healing_teaches_nothing(at: Storage) {
     let (world, _, branch) = proposed(at).await;
-    let unhealed = TEXT.replace("order.owner == None", "order.owner == None or order.closed");
+    let unhealed = TEXT.replace("log.warn(\"closing\")", "log.warn(\"closing it\")");
     world.git.on(&branch).file(FILE, &unhealed).commit("something else");
     world.git.merge(&branch, "develop");
     world.settle().await;
@@ -152,9 +153,9 @@ async fn a_closed_fix_of_another_scanners_finding_speaks_against_the_edit(at: St
 async fn without_the_scanner_the_merge_itself_is_the_proof(at: Storage) {
     let (mut world, _, branch) = proposed(at).await;
     world.external = None;
-    let amended = TEXT.replace("if order.owner == None", "if not order.owner");
+    let amended = TEXT.replace("log.warn(\"closing\")", "log.info(\"closing\")");
     world.git.on(&branch).file(FILE, &amended).commit("shorter");
     world.git.merge(&branch, "develop");
     world.settle().await;
-    assert!(taught(&world).await.scope_after.contains("if not order.owner"));
+    assert!(taught(&world).await.scope_after.contains("log.info"));
 }
