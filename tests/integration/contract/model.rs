@@ -1,6 +1,8 @@
 //! What every way to a model must do, whoever serves it: answer, say when it was cut off, and mean the same by each trouble. What a
 //! server cannot be brought to say is left out by its own word, and counted.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use async_trait::async_trait;
 use codehealer::ports::{ErrorKind, Model, Prompt, Sampling};
 
@@ -29,8 +31,10 @@ pub trait Served: Send + Sync {
     }
 }
 
-/// Asks no question twice: a server may know the answer to one that it heard.
-fn prompt(number: u32) -> Prompt {
+/// Asks no question twice, whoever is asked: a server may know the answer to one that it heard.
+fn prompt() -> Prompt {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let number = ASKED.fetch_add(1, Ordering::SeqCst);
     Prompt { system: "Repair it.".to_owned(), user: format!("eval(x{number})"), max_tokens: 900 }
 }
 
@@ -49,7 +53,7 @@ pub async fn all(served: &dyn Served) -> usize {
 async fn one(served: &dyn Served) {
     let said = served.always().unwrap_or("a text with \u{e9}, \"quotes\" and\ntwo lines").to_owned();
     assert!(served.will(Say::Text(said.clone())).await || served.always().is_some());
-    let one = served.model().complete(&prompt(1)).await.unwrap();
+    let one = served.model().complete(&prompt()).await.unwrap();
     assert_eq!((one.text.as_str(), one.truncated), (said.as_str(), false));
     assert!(one.input_tokens > 0 && one.output_tokens > 0 && !one.model.is_empty(), "{one:?}");
 }
@@ -59,7 +63,7 @@ async fn several(served: &dyn Served) -> usize {
     if !served.will(Say::Text(said.clone())).await && served.always().is_none() {
         return 0;
     }
-    let drawn = served.model().draw(&prompt(2), &Sampling { count: 3, temperature: 0.6, seed: 1 }).await.unwrap();
+    let drawn = served.model().draw(&prompt(), &Sampling { count: 3, temperature: 0.6, seed: 1 }).await.unwrap();
     assert!((1..=3).contains(&drawn.len()), "{drawn:?}");
     assert!(drawn.iter().all(|one| one.text == said && !one.truncated), "{drawn:?}");
     // The question is paid for once, however many answers it has.
@@ -71,12 +75,7 @@ async fn trouble(served: &dyn Served, say: Say) -> bool {
     if !served.will(say.clone()).await {
         return false;
     }
-    let number = match &say {
-        Say::Error(code) => 100 + u32::from(code.unwrap_or(0)),
-        Say::CutOff(_) => 3,
-        Say::Rubbish | Say::Text(_) => 4,
-    };
-    let outcome = served.model().complete(&prompt(number)).await;
+    let outcome = served.model().complete(&prompt()).await;
     if let Say::CutOff(text) = &say {
         let one = outcome.unwrap();
         assert_eq!((one.text.as_str(), one.truncated), (text.as_str(), true));

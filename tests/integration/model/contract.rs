@@ -142,7 +142,6 @@ async fn motos_runtime_keeps_the_contract_in_every_profile() {
     let url = servers::moto().await;
     for profile in PROFILES {
         let aws = Aws::new(AwsOptions { region: Some(REGION.to_owned()), ..options(&url) });
-        // An endpoint of its own each: what was said at another one is not said again.
         let model = endpoint(aws, &format!("contract-{profile:?}"), profile);
         assert_eq!(all(&Moto { url: url.clone(), model, profile }).await, PARTS, "{profile:?}");
     }

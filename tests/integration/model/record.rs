@@ -10,7 +10,7 @@ use codehealer::state::run::RunHead;
 
 use crate::support::faults::{Dying, Fault, LosesAnswers};
 use crate::support::stores::{Storage, on_both_stores};
-use crate::support::world::{Push, ScriptedModel, UNKNOWN, World};
+use crate::support::world::{ANSWERED, Push, ScriptedModel, UNKNOWN, World};
 
 on_both_stores! {
     what_people_do_with_a_proposal_moves_the_next_one_of_its_rule,
@@ -80,6 +80,11 @@ fn branch(run: &RunHead) -> String {
 
 fn merge(world: &World, run: &RunHead) {
     world.git.merge(&branch(run), "develop");
+}
+
+/// Merges the change alone, as a rebase does: what was merged before stays.
+fn pick(world: &World, run: &RunHead) {
+    world.git.on("develop").file(run.summary.path.as_str(), ANSWERED).commit("picked");
 }
 
 fn close(world: &World, run: &RunHead) {
@@ -164,7 +169,7 @@ async fn thirty_outcomes_speak_for_themselves_both_ways(at: Storage) {
         assert_eq!(runs.len(), 30);
         for run in &runs {
             assert_eq!(run.summary.decision, Some(Decision::Draft));
-            if merged { merge(&world, run) } else { close(&world, run) }
+            if merged { pick(&world, run) } else { close(&world, run) }
         }
         world.settle().await;
         let next = proposed(&world, "next", 1).await.remove(0);
