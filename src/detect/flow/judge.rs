@@ -1,7 +1,5 @@
 //! What a value that reaches a sink means: harmless, not known, or a flow from a source.
 
-use regex::Regex;
-
 use super::document::Level;
 use super::engine::{Engine, Judgement, Verdict};
 use super::spec::{Demand, FlowRule, KindId, Mask, PARAMETER};
@@ -55,13 +53,9 @@ impl Engine<'_, '_> {
         clean & use_of != 0 || self.rules.known.pairs.iter().any(both)
     }
 
-    /// Whether the file or one of the functions around tells that the rule does not hold there.
+    /// Whether one of the functions around tells that the rule does not hold there.
     fn is_excepted(&self, rule: &FlowRule) -> bool {
         let source = self.lower.source;
-        let within = |file: &Option<Regex>| file.as_ref().map(|file| file.is_match(source));
-        if within(&rule.unless_file) == Some(true) || within(&rule.only_file) == Some(false) {
-            return true;
-        }
         let Some(near) = &rule.unless_near else { return false };
         let around = self.frames.iter().rev().filter(|frame| frame.span.start < frame.span.end);
         around.enumerate().any(|(level, frame)| {

@@ -18,6 +18,7 @@ mod replace;
 mod spec;
 mod state;
 mod summary;
+mod trace;
 mod value;
 
 #[cfg(test)]
@@ -62,6 +63,21 @@ pub(super) struct Outcome {
 }
 
 impl FlowRules {
+    /// The rules of those that are on that the text of the file does not except.
+    fn holding(&self, on: &[bool], source: &str) -> Vec<bool> {
+        let holds = |rule: &spec::FlowRule| {
+            rule.only_file.as_ref().is_none_or(|file| file.is_match(source))
+                && !rule.unless_file.as_ref().is_some_and(|file| file.is_match(source))
+        };
+        self.rules.iter().zip(on).map(|(rule, on)| *on && holds(rule)).collect()
+    }
+
+    /// Whether a function of the file may be one whose result is looked at.
+    fn may_return(&self, source: &str) -> bool {
+        let marks = || source.lines().map(str::trim).filter(|line| line.starts_with('@'));
+        self.returns.iter().any(|(decorated, _)| marks().any(|mark| decorated.is_match(mark)))
+    }
+
     /// The rules, in the order of `on` and `Use::rule`.
     pub fn infos(&self) -> impl Iterator<Item = &std::sync::Arc<crate::model::RuleInfo>> {
         self.rules.iter().map(|rule| &rule.info)
@@ -74,9 +90,12 @@ const MAX_NODES: u64 = 400_000;
 /// Follows the data of one file. `on` tells which rules look at it; `steps` bounds the work.
 pub(super) fn follow(tree: &Tree, language: Language, rules: &FlowRules, on: &[bool], steps: u64) -> Outcome {
     let source = language::source(tree);
-    let Some(names) = rules.names.as_ref().filter(|_| on.contains(&true)) else { return Outcome::default() };
-    let places: Vec<usize> = names.find_iter(source).map(|found| found.start()).collect();
-    if places.is_empty() && rules.returns.is_empty() {
+    let on = &rules.holding(on, source);
+    if !on.contains(&true) || rules.traces.is_empty() && rules.returns.is_empty() {
+        return Outcome::default();
+    }
+    let places = rules.traces.places(source, on);
+    if places.is_empty() && !rules.may_return(source) {
         return Outcome::default();
     }
     let root = language::document(tree).raw().root_node();

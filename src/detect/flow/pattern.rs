@@ -68,15 +68,15 @@ impl<T> Patterns<T> {
         self.first(paths).is_some()
     }
 
-    /// The last parts that patterns end in, and whether one may end in anything.
-    pub fn last_parts(&self) -> impl Iterator<Item = &str> {
-        let globs = self.open.iter().filter_map(|index| self.entries.get(*index)).filter_map(|(pattern, _)| {
-            match pattern.last() {
-                Some(Segment::Glob(glob)) => glob.split('*').max_by_key(|part| part.len()),
+    /// For each pattern the parts of it that are fixed, and what it means.
+    pub fn fixed_parts(&self) -> impl Iterator<Item = (Vec<&str>, &T)> {
+        self.entries.iter().map(|(pattern, meaning)| {
+            let fixed = pattern.iter().filter_map(|segment| match segment {
+                Segment::Text(text) => Some(text.as_str()),
                 _ => None,
-            }
-        });
-        self.by_last.keys().map(String::as_str).chain(globs)
+            });
+            (fixed.collect(), meaning)
+        })
     }
 
     fn fits(&self, index: usize, path: &str) -> bool {

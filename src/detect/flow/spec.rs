@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::document::{Argument, FlowDocument, GuardSpec, Level, Names, RuleFlow, SinkSpec, SourceSpec};
 use super::pattern::Patterns;
+use super::trace::Traces;
 use crate::detect::rule_file::RuleError;
 use crate::model::RuleInfo;
 
@@ -177,8 +178,7 @@ pub(in crate::detect) struct FlowRules {
     pub(super) returns: Vec<(Regex, Sink)>,
     pub(super) demands: Vec<Demand>,
     pub(super) known: Known,
-    /// Matches the names that a sink may have.
-    pub(super) names: Option<Regex>,
+    pub(super) traces: Traces,
 }
 
 /// A document of a pack, for error messages with its name.
@@ -203,7 +203,7 @@ impl FlowRules {
         for named in vocabulary {
             flow.add_vocabulary(named.file, &named.document)?;
         }
-        flow.names = flow.sink_names();
+        flow.traces = Traces::of([&flow.calls, &flow.assigns], &flow.callbacks);
         flow.known = Known {
             leading: flow.mask_of(&["url", "redirect"]),
             pairs: PAIRS.iter().map(|(of, both)| (flow.mask_of(&[*of]), flow.mask_of(both))).collect(),
@@ -373,17 +373,6 @@ impl FlowRules {
     pub(super) fn mask_of(&self, names: &[&str]) -> Mask {
         let set = self.uses.iter().enumerate().filter(|(_, name)| names.contains(&name.as_str()));
         set.fold(0, |mask, (number, _)| mask | 1 << number)
-    }
-
-    fn sink_names(&self) -> Option<Regex> {
-        let mut names: Vec<String> =
-            self.calls.last_parts().chain(self.assigns.last_parts()).map(regex::escape).collect();
-        names.sort();
-        names.dedup();
-        if names.is_empty() && self.returns.is_empty() {
-            return None;
-        }
-        Regex::new(&names.join("|")).ok()
     }
 
     /// The forms that a constant piece of text has.

@@ -1,0 +1,113 @@
+//! Where in a file a sink can stand at all: by the words that must be written there, before anything is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::pattern::Patterns;
+use super::spec::{Callback, Sink};
+
+/// What must be written in a file for a sink to be in it.
+#[derive(Debug)]
+struct Trace {
+    rule: usize,
+    words: Vec<usize>,
+    /// The word that stands where the sink is; none says that it may be anywhere.
+    last: Option<usize>,
+}
+
+/// The words of all sinks of a language.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    words: BTreeMap<String, usize>,
+    traces: Vec<Trace>,
+}
+
+impl Traces {
+    pub fn of(sinks: [&Patterns<Sink>; 2], callbacks: &Patterns<Callback>) -> Self {
+        // These stand for parameters, whatever they are called.
+        let given: BTreeSet<&str> =
+            callbacks.fixed_parts().flat_map(|(_, one)| one.names.iter().map(String::as_str)).collect();
+        let mut all = Self::default();
+        for (parts, sink) in sinks.into_iter().flat_map(Patterns::fixed_parts) {
+            let needed = parts.iter().flat_map(|part| words_of(part));
+            // An element that is written has no name of its own, and a module's dots became something else.
+            let needed = needed.filter(|word| *word != "JSX" && !word.contains('_') && !given.contains(word));
+            let words: Vec<usize> = needed.map(|word| word.to_owned()).map(|word| all.number(word)).collect();
+            let last = parts.last().and_then(|part| words_of(part).last()).map(|word| all.number(word.to_owned()));
+            all.traces.push(Trace { rule: sink.rule, words, last });
+        }
+        all
+    }
+
+    fn number(&mut self, word: String) -> usize {
+        let next = self.words.len();
+        *self.words.entry(word).or_insert(next)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.traces.is_empty()
+    }
+
+    /// The places in order where a sink of a rule that is on may stand.
+    pub fn places(&self, source: &str, on: &[bool]) -> Vec<usize> {
+        let mut present = vec![false; self.words.len()];
+        let mut seen: Vec<(usize, usize)> = Vec::new();
+        let mut at = 0;
+        for word in source.split(|c: char| !is_word(c)) {
+            if let Some(number) = Some(word).filter(|word| !word.is_empty()).and_then(|word| self.words.get(word)) {
+                if let Some(present) = present.get_mut(*number) {
+                    *present = true;
+                }
+                seen.push((at, *number));
+            }
+            // Whatever stands between words is one character; its width is found again.
+            at += word.len();
+            at += source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        }
+        let there = |word: &usize| present.get(*word).copied().unwrap_or(false);
+        let possible = |trace: &&Trace| on.get(trace.rule).copied().unwrap_or(false) && trace.words.iter().all(there);
+        let mut lasts = vec![false; self.words.len()];
+        for trace in self.traces.iter().filter(possible) {
+            match trace.last.and_then(|last| lasts.get_mut(last)) {
+                Some(last) => *last = true,
+                None => return (0..source.len()).step_by(64).collect(),
+            }
+        }
+        seen.retain(|(_, word)| lasts.get(*word).copied().unwrap_or(false));
+        seen.into_iter().map(|(place, _)| place).collect()
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
+}
+
+fn words_of(part: &str) -> impl Iterator<Item = &str> {
+    part.split(|c: char| !is_word(c)).filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sink(rule: usize) -> Sink {
+        Sink { rule, arguments: Vec::new(), conditions: Vec::new(), absent: Vec::new(), demand: 0, constructs: None }
+    }
+
+    #[test]
+    fn a_sink_is_where_all_its_words_are() {
+        let (mut calls, mut assigns) = (Patterns::default(), Patterns::default());
+        calls.add("requests.get", &sink(0));
+        calls.add("*.run", &sink(1));
+        calls.add("response.send", &sink(1));
+        assigns.add("JSX.href", &sink(1));
+        let mut callbacks = Patterns::default();
+        callbacks.add("app.get", &Callback { conditions: Vec::new(), names: vec!["response".to_owned()] });
+        let traces = Traces::of([&calls, &assigns], &callbacks);
+        let on = [true, true];
+        assert_eq!(traces.places("d.get('x')", &on), Vec::<usize>::new());
+        assert_eq!(traces.places("import requests as r; r.get(u)", &on), vec![24]);
+        assert_eq!(traces.places("é.run(); b.rung()", &on), vec![3]);
+        assert_eq!(traces.places("a.run()", &[true, false]), Vec::<usize>::new());
+        assert_eq!(traces.places("s.send(<a href=x/>)", &on), vec![2, 10]);
+    }
+}
