@@ -12,7 +12,7 @@ fn world() -> World {
     let world = World::new();
     let lines: String =
         (0..900).map(|line| format!("line {line:04} of a document that somebody pasted here\n")).collect();
-    world.repo.write("big.py", format!("import yaml\n\nDATA = yaml.load(\"\"\"\n{lines}\"\"\")\n"));
+    world.repo.write("big.py", format!("import yaml\n\nDATA = yaml.load(HEAD + \"\"\"\n{lines}\"\"\")\n"));
     world.repo.write("app.py", super::APP);
     world.run(&["heal", "--all"]).ended(0);
     world
