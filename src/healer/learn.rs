@@ -81,7 +81,8 @@ impl Healer {
         let texts = Texts { after: alone.as_deref().unwrap_or(texts.after), ..texts };
         let learned = match &finding.rule.origin {
             RuleOrigin::BuiltIn | RuleOrigin::Operator => self.learn(texts, finding, &origin.repository.id),
-            RuleOrigin::External { .. } | RuleOrigin::Model => {
+            RuleOrigin::Model => return Ok(Err("a model found it, and no rule can say what heals it".to_owned())),
+            RuleOrigin::External { .. } => {
                 let known = Known { finding, amended };
                 if amended && self.is_found_still(leased, walk, finding, texts.after).await? {
                     return Ok(Err("the scanner still finds it in what people merged".to_owned()));
@@ -117,7 +118,7 @@ impl Healer {
         learn::learn(&input).map(|learned| (language, learned)).map_err(|refusal| refusal.to_string())
     }
 
-    /// Learns the fix of a finding that only another scanner, or a model, can see. What the case recorded stands for asking it about each part:
+    /// Learns the fix of a finding that only another scanner can see. What the case recorded stands for asking it about each part:
     /// our change passed its check when it was proposed; what people made of it is theirs to judge, and ours to learn where the
     /// finding was.
     fn learn_from_another_scanner(
