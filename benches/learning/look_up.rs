@@ -6,7 +6,7 @@ use codehealer::fix::pattern::{self, Request, propose, rule_record};
 use codehealer::fix::score::{CaseFacts, score};
 use codehealer::fix::verify::{self, Known, NewPackages, Patched, VerifyInput};
 use codehealer::local::memory::LocalMemory;
-use codehealer::model::{Candidate, CandidateJudged, Evidence, PastFix, Rejection, Verdict};
+use codehealer::model::{Candidate, CandidateJudged, Evidence, Rejection, Verdict};
 use codehealer::ports::{FixMemory, FixQuery};
 use codehealer::recall::embedding::{EMBEDDER, embed};
 

@@ -458,15 +458,8 @@ impl Engine<'_, '_> {
                 write_back(object, value, state);
                 Some(receiver.any_part())
             }
-            ("assign", [_, ..]) if receiver.path.as_deref() == Some("Object") => {
-                let mut value = (*given.first()?).clone();
-                for more in given.iter().skip(1) {
-                    value.set_part(None, more.any_part());
-                }
-                if let Some(first) = site.call.arguments.first() {
-                    write_back(&first.value, value.clone(), state);
-                }
-                Some(value)
+            ("assign", [first, rest @ ..]) if receiver.path.as_deref() == Some("Object") => {
+                Some(assigned(site, (first, rest), state))
             }
             ("charAt", [at]) => {
                 let text = receiver.text.as_deref()?;
@@ -476,6 +469,18 @@ impl Engine<'_, '_> {
             _ => None,
         }
     }
+}
+
+/// What `Object.assign` puts into its first argument, and gives back.
+fn assigned(site: &Site<'_>, (first, rest): (&Value, &[&Value]), state: &mut State) -> Value {
+    let mut value = first.clone();
+    for more in rest {
+        value.set_part(None, more.any_part());
+    }
+    if let Some(first) = site.call.arguments.first() {
+        write_back(&first.value, value.clone(), state);
+    }
+    value
 }
 
 /// Puts a value into what a call was given to be filled.

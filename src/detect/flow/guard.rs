@@ -123,15 +123,9 @@ impl Engine<'_, '_> {
         if !equal {
             return;
         }
-        for side in [left, right] {
-            // `os.path.commonpath([base, path]) == base`
-            if let Kind::Call(call) = &side.kind
-                && matches!(&call.callee.kind, Kind::Member(_, name) if matches!(&**name, "commonpath" | "commonprefix"))
-                && let Some(paths) = call.arguments.first()
-            {
-                let (normal, mask) = (self.rules.known.normal, self.rules.mask_of(&["path"]));
-                return self.check_origin(&paths.value, normal, mask, state);
-            }
+        if let Some(paths) = [left, right].into_iter().find_map(common_part_of) {
+            let (normal, mask) = (self.rules.known.normal, self.rules.mask_of(&["path"]));
+            return self.check_origin(paths, normal, mask, state);
         }
         for (subject, other) in [(left, right), (right, left)] {
             if let (Kind::Plain(parts), Some(kind)) = (&subject.kind, other.constant()) {
@@ -186,7 +180,7 @@ impl Engine<'_, '_> {
         let rules = self.rules;
         for guard in rules.guards.matching(&paths) {
             let mask = match &guard.pattern {
-                Some(pattern) => self.pattern_mask(call, pattern, guard.whole, held, state),
+                Some(pattern) => self.pattern_mask(call, pattern, (guard.whole, held), state),
                 None if guard.when != held => continue,
                 None => guard.mask,
             };
@@ -206,7 +200,7 @@ impl Engine<'_, '_> {
         }
     }
 
-    fn pattern_mask(&mut self, call: &Call, pattern: &Argument, whole: bool, held: bool, state: &State) -> Mask {
+    fn pattern_mask(&mut self, call: &Call, pattern: &Argument, (whole, held): (bool, bool), state: &State) -> Mask {
         let unknown = if held { Mask::MAX } else { 0 };
         let Some(expr) = argument_of(call, pattern).first().copied() else { return unknown };
         let value = self.eval(expr, &mut state.clone());
@@ -396,4 +390,11 @@ fn argument_of<'c>(call: &'c Call, argument: &Argument) -> Vec<&'c Expr> {
         Argument::From(number) => call.arguments.iter().skip(*number).map(|one| &one.value).collect(),
         Argument::All | Argument::Part(..) => call.arguments.iter().map(|one| &one.value).collect(),
     }
+}
+
+/// The paths in `os.path.commonpath([base, path])`.
+fn common_part_of(side: &Expr) -> Option<&Expr> {
+    let Kind::Call(call) = &side.kind else { return None };
+    let asks = matches!(&call.callee.kind, Kind::Member(_, name) if matches!(&**name, "commonpath" | "commonprefix"));
+    call.arguments.first().filter(|_| asks).map(|paths| &paths.value)
 }
