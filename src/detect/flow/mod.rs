@@ -23,6 +23,8 @@ mod value;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_ways;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

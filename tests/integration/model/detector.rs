@@ -246,7 +246,11 @@ async fn what_is_unclear_about_a_fix_refuses_it(at: Storage) {
         }
         // The first look at a fix is clear, the second is not.
         let number = second.fetch_add(1, Ordering::SeqCst);
-        if number.is_multiple_of(2) { "VERDICT ABSENT".to_owned() } else { "VERDICT ABSENT\nVERDICT PRESENT".to_owned() }
+        if number.is_multiple_of(2) {
+            "VERDICT ABSENT".to_owned()
+        } else {
+            "VERDICT ABSENT\nVERDICT PRESENT".to_owned()
+        }
     });
     let world = world(at, &model).await;
     world.pushed(FILE, CODE).await;
