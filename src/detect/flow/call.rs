@@ -273,8 +273,8 @@ impl Engine<'_, '_> {
         let path = if site.call.constructs { paths.first().map_or("", |path| path) } else { first.as_str() };
         let named = |value: Value| Value { path: value.path.or_else(|| Some(Rc::from(path))), ..value };
         let called: Vec<&str> = called.iter().map(String::as_str).collect();
-        let few = |source: &&Source| source.most.is_none_or(|most| site.given.len() <= most);
-        if let Some(source) = self.rules.sources.matching(&called).into_iter().find(few) {
+        let few = |source: &Source| source.most.is_none_or(|most| site.given.len() <= most);
+        if let Some(source) = self.source(&called, few) {
             let value = Value::of(source, site.span);
             fill(site, &source.into, &value, state);
             return if source.into.is_empty() { named(value) } else { Value::unknown(site.span) };

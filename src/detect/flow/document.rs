@@ -47,6 +47,9 @@ pub(in crate::detect) struct SourceSpec {
     /// What the text of such a value begins with.
     #[serde(default)]
     pub prefix: Option<String>,
+    /// A text that the file must hold.
+    #[serde(default)]
+    pub file: Option<String>,
     /// A call with more arguments does something else.
     #[serde(default)]
     pub most: Option<usize>,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::ir::{Expr, Function, Kind, Stmt};
 use super::lower::{Lower, Outline};
-use super::spec::{FlowRules, KindId, Mask, PARAMETER, UNKNOWN};
+use super::spec::{FlowRules, KindId, Mask, PARAMETER, Source, UNKNOWN};
 use super::state::State;
 use super::summary::{ParameterSink, Summary};
 use super::value::{Atom, Value};
@@ -85,6 +85,8 @@ pub(super) struct Engine<'a, 't> {
     pub rules: &'a FlowRules,
     /// Rules that look at this file.
     pub on: &'a [bool],
+    /// Which of `FlowRules::files` the file holds.
+    holds: Vec<bool>,
     pub lower: &'a Lower<'t>,
     pub outline: &'a Outline<'t>,
     steps: u64,
@@ -110,7 +112,7 @@ pub(super) struct Engine<'a, 't> {
 
 impl<'a, 't> Engine<'a, 't> {
     pub fn new(
-        rules: &'a FlowRules,
+        (rules, text): (&'a FlowRules, &str),
         on: &'a [bool],
         lower: &'a Lower<'t>,
         outline: &'a Outline<'t>,
@@ -123,6 +125,7 @@ impl<'a, 't> Engine<'a, 't> {
         Self {
             rules,
             on,
+            holds: rules.files.iter().map(|file| file.is_match(text)).collect(),
             lower,
             outline,
             steps,
@@ -142,6 +145,12 @@ impl<'a, 't> Engine<'a, 't> {
             named: None,
             assigned: None,
         }
+    }
+
+    /// The first source at one of these paths that `fits` and counts in this file.
+    pub fn source(&self, paths: &[&str], fits: impl Fn(&Source) -> bool) -> Option<&'a Source> {
+        let here = |source: &Source| source.file.is_none_or(|file| self.holds.get(file).copied().unwrap_or(false));
+        self.rules.sources.matching(paths).into_iter().find(|source| here(source) && fits(source))
     }
 
     /// Takes steps; false when there are none left.

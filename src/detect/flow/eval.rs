@@ -325,7 +325,7 @@ impl Engine<'_, '_> {
 
     /// The untrusted value that is read at a path, if that is a source.
     pub(super) fn as_source(&self, path: &str, value: &Value, span: Span) -> Option<Value> {
-        let source = self.rules.sources.first(&[path])?;
+        let source = self.source(&[path], |_| true)?;
         // What is known to have been put there by the program itself stays that.
         if value.atoms.iter().any(|atom| atom.source == source.kind) {
             // A part of what is untrusted as a whole may be more harmless than the whole.

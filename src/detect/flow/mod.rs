@@ -103,7 +103,7 @@ pub(super) fn follow(tree: &Tree, language: Language, rules: &FlowRules, on: &[b
     let root = language::document(tree).raw().root_node();
     let outline = Outline::of(root, source, language);
     let lower = Lower::new(source, language, MAX_NODES);
-    let mut engine = Engine::new(rules, on, &lower, &outline, steps);
+    let mut engine = Engine::new((rules, source), on, &lower, &outline, steps);
     engine.declared_fields();
     engine.module();
     for index in order(&outline.definitions, source, &places, rules) {

@@ -82,6 +82,8 @@ pub(super) struct Source {
     pub most: Option<usize>,
     /// Arguments that are filled.
     pub into: Vec<Argument>,
+    /// Only in files that hold this: the number of the expression in `FlowRules::files`.
+    pub file: Option<usize>,
 }
 
 /// What makes values harmless, and whether that counts only where nothing else does.
@@ -164,6 +166,8 @@ pub(in crate::detect) struct FlowRules {
     uses: Vec<String>,
     kinds: Vec<String>,
     pub(super) sources: Patterns<Source>,
+    /// What files must hold for some of the sources.
+    pub(super) files: Vec<Regex>,
     pub(super) parameters: Vec<ParameterSource>,
     pub(super) cleaners: Patterns<Cleaner>,
     pub(super) passes: Patterns<Pass>,
@@ -312,7 +316,11 @@ impl FlowRules {
         let kind = self.kind(file, &spec.kind)?;
         let clean = spec.clean.as_ref().map_or(Ok(0), |clean| self.mask(file, clean))?;
         let into = spec.into.clone().map_or_else(Vec::new, Into::into);
-        let source = Source { kind, clean, prefix: spec.prefix.as_deref().map(Arc::from), most: spec.most, into };
+        let needed = optional(file, spec.file.as_deref())?;
+        let number = needed.as_ref().map(|_| self.files.len());
+        self.files.extend(needed);
+        let prefix = spec.prefix.as_deref().map(Arc::from);
+        let source = Source { kind, clean, prefix, most: spec.most, into, file: number };
         spec.read.iter().for_each(|pattern| self.sources.add(pattern, &source));
         if let Some(parameters) = &spec.parameters {
             self.parameters.push(ParameterSource {
