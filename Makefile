@@ -6,7 +6,7 @@ RUST_MINIMUM := 1.90
 .PHONY: help setup services build demo test lint deny bench bench-learning ci package plan deploy destroy tf-check local
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Check that the tools are there, and say how to get them where they are not
 	@scripts/check-tools $(RUST_MINIMUM)
@@ -37,6 +37,10 @@ bench: setup ## Benchmarks: memory, receiver, start of the functions, a push to 
 	$(CARGO) build --locked --profile bench --bin codehealer --bench minimal_function
 	scripts/bench_lambda.py target/release/codehealer "$$(ls -t target/release/deps/minimal_function-* | grep -v '\.d$$' | head -1)"
 	python3 scripts/bench.py target/release/codehealer
+
+bench-learning: setup ## How well learned fixes fit elsewhere: make bench-learning PAIRS=fixes.jsonl FOLDER=/tmp/learning (docs/LEARNING.md)
+	@[ -n "$(PAIRS)" ] && [ -n "$(FOLDER)" ] || { echo "name PAIRS (fixes, one a line) and FOLDER (outside the project); see docs/LEARNING.md" >&2; exit 2; }
+	scripts/bench_learning.py "$(PAIRS)" "$(FOLDER)" $(ARGS)
 
 package: setup ## The zip for Lambda (arm64): target/lambda/codehealer.zip, at most 15 MB
 	@scripts/package

@@ -339,3 +339,28 @@ fn every_invariant_names_a_test_that_exists() {
         }
     }
 }
+
+/// What is written after `make` where a command can stand: at the start of a line or of a code span.
+fn targets(page: &str) -> BTreeSet<&str> {
+    page.split(['`', '\n'])
+        .filter_map(|part| part.strip_prefix("make "))
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next())
+        .filter(|target| !target.is_empty())
+        .collect()
+}
+
+#[test]
+fn every_command_of_make_in_the_documentation_exists() {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut seen = 0;
+    for path in docs.chain([root().join("README.md")]).filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let page = std::fs::read_to_string(&path).unwrap();
+        for target in targets(&page) {
+            seen += 1;
+            let told = makefile.lines().any(|line| line.starts_with(&format!("{target}:")) && line.contains(" ## "));
+            assert!(told, "{}: `make {target}` is not in the Makefile, or not in its list", path.display());
+        }
+    }
+    assert!(seen >= 8, "only {seen} commands were read: the pages are read wrongly");
+}
