@@ -150,7 +150,7 @@ impl Healer {
         let contents: Vec<_> = stream::iter(batch.iter().map(read)).buffered(READS).try_collect().await?;
         let detector = self.detector.clone();
         let repository = request.repository.id.clone();
-        let looking = self.policy.model.functions_a_push.is_some() && self.ports.model.is_some();
+        let looking = self.functions_looked_at().is_some();
         let scanned = tokio::task::spawn_blocking(move || {
             contents
                 .into_par_iter()

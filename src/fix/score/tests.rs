@@ -234,24 +234,12 @@ fn what_a_model_found_stays_a_draft_whatever_the_evidence() {
 
 #[test]
 fn agreement_on_what_nobody_asked_for_lifts_nothing() {
-    let with = |past_fix: bool, record: TrackRecord| match agreeing(model(Some(100), record), (3, 3), past_fix) {
-        Evidence::Model { model, claimed, agreeing, samples, past_fix_agrees, truncated, record, .. } => {
-            let of_its_own = Some("it adds a comment".to_owned());
-            let (input_tokens, output_tokens) = (0, 0);
-            Evidence::Model {
-                model,
-                claimed,
-                agreeing,
-                samples,
-                past_fix_agrees,
-                of_its_own,
-                truncated,
-                record,
-                input_tokens,
-                output_tokens,
-            }
+    let with = |past_fix: bool, record: TrackRecord| {
+        let mut evidence = agreeing(model(Some(100), record), (3, 3), past_fix);
+        if let Evidence::Model { of_its_own, .. } = &mut evidence {
+            *of_its_own = Some("it adds a comment".to_owned());
         }
-        other => other,
+        evidence
     };
     assert_eq!(percent(&agreeing(model(Some(100), record(0, 0)), (3, 3), false)), 90, "without it, agreement counts");
     assert_eq!(percent(&with(false, record(0, 0))), 84);

@@ -45,7 +45,8 @@ impl Healer {
             return Ok(Some("the function that it is about is gone, so nobody can look at it again".to_owned()));
         };
         let varied = Sampling { count: 1, temperature: self.policy.model.temperature.max(VARIED), seed: 2 };
-        for sampling in [Sampling::ONE, varied] {
+        let looks: [Sampling; LOOKS] = [Sampling::ONE, varied];
+        for sampling in looks {
             let place = (&base.path, after.as_str(), &function);
             match self.seen(&question.spender, kind, place, (sampling, &mut *answer)).await? {
                 Ok(Seen::Absent) => {}

@@ -20,6 +20,7 @@ use crate::detect::redact::redact;
 use crate::model::{Completion, Finding, IssueType, Language, ModelCall, RepoPath, RepositoryId, Sampling, UnixMillis};
 use crate::ports::{ErrorKind, PortError};
 use crate::recall::look::{self, Claim, Function, Kind, Seen};
+use crate::recall::prompt::Asked;
 use crate::state::chain::PushEventKind;
 use crate::state::run::fields;
 use crate::state::{Item, Write, keys};
@@ -75,9 +76,7 @@ impl Healer {
         changed: &[ChangedFunction],
         report: &mut ScanReport,
     ) -> Result<(), HealError> {
-        let Some(most) = self.policy.model.functions_a_push.filter(|_| self.ports.model.is_some()) else {
-            return Ok(());
-        };
+        let Some(most) = self.functions_looked_at() else { return Ok(()) };
         for (number, one) in changed.iter().enumerate() {
             let stopped = if number >= most {
                 Some(format!("at most {most} are looked at"))
@@ -93,6 +92,11 @@ impl Healer {
             }
         }
         Ok(())
+    }
+
+    /// Changed functions of a push that are looked at; none when a model is no detector here.
+    pub(super) fn functions_looked_at(&self) -> Option<usize> {
+        self.policy.model.functions_a_push.filter(|_| self.ports.model.is_some())
     }
 
     /// The inner error says why nobody could be asked.
@@ -142,7 +146,7 @@ impl Healer {
         }
         let spender = self.spender_of_push(request, &identity);
         let mut answer = Answer::default();
-        let asked = self.ask_about_function(&spender, one, &mut answer).await;
+        let asked = self.ask_about_function(&spender, (one, &question), &mut answer).await;
         for call in &answer.calls {
             report.input_tokens += call.input_tokens;
             report.output_tokens += call.output_tokens;
@@ -167,11 +171,10 @@ impl Healer {
     async fn ask_about_function(
         &self,
         spender: &Spender,
-        one: &ChangedFunction,
+        (one, asked): (&ChangedFunction, &Asked),
         answer: &mut Answer,
     ) -> Result<Vec<Kept>, PortError> {
-        let question = look::question(&one.path, &one.text, &one.function);
-        let call = Call { purpose: "look", asked: &question, sampling: Sampling::ONE };
+        let call = Call { purpose: "look", asked, sampling: Sampling::ONE };
         let said = self.one_answer(spender, Endpoint::First, &call, answer).await?;
         let (claims, unclear) = look::read(&said, &one.function);
         answer.answers.extend(unclear.iter().map(|why| format!("not used: {why}")));
@@ -203,7 +206,7 @@ impl Healer {
         (sampling, answer): (Sampling, &mut Answer),
     ) -> Result<Result<Seen, look::Unclear>, PortError> {
         let asked = look::second_question(kind, path, text, function);
-        let endpoint = if self.ports.large_model.is_some() { Endpoint::Large } else { Endpoint::First };
+        let endpoint = self.largest();
         let call = Call { purpose: "second look", asked: &asked, sampling };
         let said = self.one_answer(spender, endpoint, &call, answer).await?;
         Ok(look::read_verdict(&said, function))

@@ -10,7 +10,7 @@ use codehealer::state::run::RunHead;
 
 use crate::support::faults::{Counting, Dying, Fault};
 use crate::support::stores::{Storage, on_both_stores};
-use crate::support::world::{BAD, DEVELOP, GOOD, World};
+use crate::support::world::{BAD, GOOD, World};
 
 on_both_stores! {
     a_closed_pull_request_is_never_opened_again,
@@ -43,16 +43,7 @@ async fn healed(at: Storage) -> World {
 
 /// Asks for everything at the head, as `heal --all` does.
 async fn heal_all(world: &World) {
-    let request = ScanRequest {
-        repository: world.repository(),
-        reference: DEVELOP.to_owned(),
-        base: None,
-        head: world.git.tip("develop").unwrap(),
-        pusher: None,
-        external: Vec::new(),
-    };
-    world.process().worker.healer().scan(&request).await.unwrap();
-    world.settle().await;
+    world.heal_head(Vec::new()).await;
 }
 
 async fn a_closed_pull_request_is_never_opened_again(at: Storage) {

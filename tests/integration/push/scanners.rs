@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use codehealer::detect::sarif_in::{self, Place};
-use codehealer::healer::ScanRequest;
 use codehealer::model::{
     CaseOutcome, CommitId, EventKind, Feedback, Finding, PastFix, Provenance, RepoPath, Repository, Source,
 };
@@ -13,7 +12,7 @@ use codehealer::state::run::RunHead;
 use serde_json::{Value, json};
 
 use crate::support::stores::{Storage, on_both_stores};
-use crate::support::world::{DEVELOP, ScriptedModel, World};
+use crate::support::world::{ScriptedModel, World};
 
 on_both_stores! {
     a_merged_fix_of_another_scanners_finding_heals_the_next_one,
@@ -69,16 +68,7 @@ async fn reported(world: &World, file: &str, text: &str) {
     world.git.on("develop").file(file, text).commit("work");
     let external = found(world, file, text);
     assert_eq!(external.len(), 1);
-    let request = ScanRequest {
-        repository: world.repository(),
-        reference: DEVELOP.to_owned(),
-        base: None,
-        head: world.git.tip("develop").unwrap(),
-        pusher: None,
-        external,
-    };
-    world.process().worker.healer().scan(&request).await.unwrap();
-    world.settle().await;
+    world.heal_head(external).await;
 }
 
 async fn world(at: Storage) -> World {

@@ -10,12 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use codehealer::aws::dynamodb::DynamoState;
 use codehealer::detect::{Detector, Limits, RuleSet};
-use codehealer::healer::{Directory, Healer, Policy, Ports, Worker, trail};
+use codehealer::healer::{Directory, Healer, Policy, Ports, ScanRequest, Worker, trail};
 use codehealer::local::embedder::StructuralEmbedder;
 use codehealer::local::git::LocalForge;
 use codehealer::local::notifier::FileNotifier;
 use codehealer::local::store::Store;
-use codehealer::model::{AuditEvent, CommitId, PastFix, PushTask, Repository, RunState, Task, sha256_hex};
+use codehealer::model::{AuditEvent, CommitId, Finding, PastFix, PushTask, Repository, RunState, Task, sha256_hex};
 use codehealer::ports::{
     Completion, Embedder, ExternalScanner, FixMemory, Forge, Inbox, Model, Notice, PortResult, Prompt, PullRequest,
     Sampling, State, TeamKnowledge,
@@ -252,6 +252,20 @@ impl World {
         let push = self.push(file, text);
         self.deliver(&push).await;
         push
+    }
+
+    /// Everything at the head of `develop` is asked for, as `heal --all` does, together with what another scanner found.
+    pub async fn heal_head(&self, external: Vec<Finding>) {
+        let request = ScanRequest {
+            repository: self.repository(),
+            reference: DEVELOP.to_owned(),
+            base: None,
+            head: self.git.tip("develop").unwrap(),
+            pusher: None,
+            external,
+        };
+        self.process().worker.healer().scan(&request).await.unwrap();
+        self.settle().await;
     }
 
     /// Time passes and healthy processes work until nothing is left to be done.

@@ -54,6 +54,11 @@ pub(super) struct Asking<'a> {
 }
 
 impl Healer {
+    /// Who judges: the larger model where there is one.
+    pub(in crate::healer) fn largest(&self) -> Endpoint {
+        if self.ports.large_model.is_some() { Endpoint::Large } else { Endpoint::First }
+    }
+
     /// Draws further answers to a question.
     pub(super) async fn draw(
         &self,

@@ -1,6 +1,6 @@
 //! The council: reviewers vote on a proposal that passed its checks. A reject for security is a veto.
 
-use super::call::{Call, Endpoint};
+use super::call::Call;
 use crate::fix::edit;
 use crate::healer::Healer;
 use crate::healer::consult::{Answer, Question};
@@ -22,7 +22,7 @@ impl Healer {
     ) -> Result<Option<String>, PortError> {
         let before = &question.base.text;
         let Ok(after) = edit::apply(before, &candidate.edits) else { return Ok(None) };
-        let endpoint = if self.ports.large_model.is_some() { Endpoint::Large } else { Endpoint::First };
+        let endpoint = self.largest();
         let mut veto = None;
         for concern in Concern::ALL {
             let asked = council::question(concern, finding, before, &after);
