@@ -219,7 +219,7 @@ pub async fn memory() {
     measure(&embedded, "embedded, largest rule", &largest).await;
     measure(&embedded, "embedded, other rules", &any).await;
 
-    let url = servers::opensearch().await;
+    let url = servers::large_opensearch().await;
     let at = || {
         OpenSearchMemory::new(OpenSearchOptions {
             url: url.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use opensearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,8 +22,9 @@ use crate::ports::{Clock, ErrorKind, FixMemory, FixQuery, PortError, PortResult}
 
 /// Fixes looked at more closely than asked for, against rounding and documents that changed since the search knew them.
 const SPARE: usize = 16;
-/// Documents that are read at once.
-const PORTION: usize = 32;
+/// Documents that are read with one request, which the node does one after the other, and requests at once.
+const PORTION: usize = 16;
+const AT_ONCE: usize = 4;
 /// Ids that a page of a list names at most.
 const PAGE: usize = 500;
 
@@ -174,19 +176,23 @@ impl OpenSearchMemory {
 
     /// The documents with these keys as they are now, whatever a search knows of them.
     async fn fetch(&self, attempted: &str, keys: &[String]) -> PortResult<BTreeMap<String, PastFix>> {
-        let mut fixes = BTreeMap::new();
-        for portion in keys.chunks(PORTION) {
-            let body = json!({ "ids": portion }).to_string().into_bytes();
-            let only = vec![("_source_includes", document::STORED.to_owned())];
-            let answer = self.ask(attempted, (Method::Post, "_mget".to_owned()), only, Some(body)).await?;
-            let answer: Documents = answer.json(attempted)?;
-            if answer.docs.len() != portion.len() {
-                return Err(not_understood(attempted, "an answer with other documents than were asked for"));
-            }
-            for found in answer.docs {
-                if let Some(fix) = read(attempted, &found)? {
-                    fixes.insert(found.key, fix);
-                }
+        let portions: Vec<_> = keys.chunks(PORTION).map(|portion| self.documents(attempted, portion)).collect();
+        let read: Vec<Vec<(String, PastFix)>> = stream::iter(portions).buffered(AT_ONCE).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    async fn documents(&self, attempted: &str, keys: &[String]) -> PortResult<Vec<(String, PastFix)>> {
+        let body = json!({ "ids": keys }).to_string().into_bytes();
+        // Whole documents: the node takes longer to leave parts out than to send them.
+        let answer = self.ask(attempted, (Method::Post, "_mget".to_owned()), Vec::new(), Some(body)).await?;
+        let answer: Documents = answer.json(attempted)?;
+        if answer.docs.len() != keys.len() {
+            return Err(not_understood(attempted, "an answer with other documents than were asked for"));
+        }
+        let mut fixes = Vec::new();
+        for found in answer.docs {
+            if let Some(fix) = read(attempted, &found)? {
+                fixes.push((found.key, fix));
             }
         }
         Ok(fixes)

@@ -140,17 +140,31 @@ pub async fn chat() -> String {
 pub async fn opensearch() -> String {
     static SERVER: Server = Server::new(Spec {
         name: "opensearch",
-        command: |place| {
-            let parts = ["classes", "jars/*", "knn/*"].map(|part| place.installed.join(part).display().to_string());
-            let mut command = Command::new("java");
-            command.args(["-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-cp", &parts.join(":"), "CounterpartNode"]);
-            command.arg(&place.scratch).arg(place.port.to_string());
-            command
-        },
+        command: |place| opensearch_node(place, "512m"),
         ready: "/_cluster/health",
         patience: PATIENCE,
     });
     SERVER.url().await
+}
+
+/// The same with room for a hundred thousand fixes, for benchmarks.
+#[allow(dead_code)] // No test needs it.
+pub async fn large_opensearch() -> String {
+    static SERVER: Server = Server::new(Spec {
+        name: "opensearch",
+        command: |place| opensearch_node(place, "2g"),
+        ready: "/_cluster/health",
+        patience: PATIENCE,
+    });
+    SERVER.url().await
+}
+
+fn opensearch_node(place: &Place, heap: &str) -> Command {
+    let parts = ["classes", "jars/*", "knn/*"].map(|part| place.installed.join(part).display().to_string());
+    let mut command = Command::new("java");
+    command.args([&format!("-Xms{heap}"), &format!("-Xmx{heap}"), "-XX:+UseSerialGC", "-cp", &parts.join(":")]);
+    command.arg("CounterpartNode").arg(&place.scratch).arg(place.port.to_string());
+    command
 }
 
 /// The independent emulator of one service, which begins with what the seed file says.
