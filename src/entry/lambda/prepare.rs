@@ -41,5 +41,8 @@ fn worker(config: &Config) -> Result<LambdaWorker> {
         tracing::warn!("there is no [opensearch]: what is learned is forgotten when this function ends");
     }
     let Deployment { worker, inbox, .. } = wiring::deploy(config, show)?;
-    Ok(LambdaWorker::new(worker, inbox, Arc::new(SystemClock)))
+    let worker = LambdaWorker::new(worker, inbox, Arc::new(SystemClock));
+    // A memory that ends with the function is not worth the time.
+    let lasts = config.serve.starter && config.services.opensearch.is_some();
+    Ok(if lasts { worker.beginning_with_starter(config.organisation.clone()) } else { worker })
 }

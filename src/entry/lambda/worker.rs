@@ -6,6 +6,7 @@
 //! keeps Lambda from removing it. A record that was put aside lies in the dead-letter queue and is not listed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
@@ -34,6 +35,10 @@ pub struct LambdaWorker {
     inbox: Arc<dyn Inbox>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    /// The organisation whose memory begins with the starter memory, where it may.
+    starter: Option<String>,
+    /// Whether this process has looked whether the memory has begun.
+    begun: AtomicBool,
 }
 
 /// Why an invocation failed; Lambda tries it again.
@@ -58,7 +63,15 @@ impl LambdaWorker {
     #[must_use]
     pub fn new(worker: Worker, inbox: Arc<dyn Inbox>, clock: Arc<dyn Clock>) -> Self {
         let metrics: Arc<Metrics> = Arc::default();
-        Self { worker: worker.observed_by(metrics.observer()), inbox, clock, metrics }
+        let worker = worker.observed_by(metrics.observer());
+        Self { worker, inbox, clock, metrics, starter: None, begun: AtomicBool::new(false) }
+    }
+
+    /// The same, which gives an empty memory of this organisation the starter memory to begin with: beside a reconciliation, for
+    /// a push has no time for it.
+    #[must_use]
+    pub fn beginning_with_starter(self, organisation: String) -> Self {
+        Self { starter: Some(organisation), ..self }
     }
 
     /// Works on the records of a batch, those first that come first, until time runs out. Answers with those that are not done.
@@ -99,7 +112,32 @@ impl LambdaWorker {
         let deadline = self.deadline(deadline);
         let worker = self.worker.clone().until(deadline);
         let outcome = tokio::time::timeout(self.time_until(deadline), worker.reconcile()).await;
-        outcome.map_err(|_| WorkError::OutOfTime)?.map_err(WorkError::Reconcile)
+        outcome.map_err(|_| WorkError::OutOfTime)?.map_err(WorkError::Reconcile)?;
+        self.begin_memory(deadline).await;
+        Ok(())
+    }
+
+    /// Gives an empty memory something to begin with, in the time that is left. Without it the work is done as well.
+    async fn begin_memory(&self, deadline: UnixMillis) {
+        let Some(organisation) = self.starter.as_deref().filter(|_| !self.begun.load(Ordering::Relaxed)) else {
+            return;
+        };
+        let begun = self.worker.healer().begin_with_starter(organisation);
+        match tokio::time::timeout(self.time_until(deadline), begun).await {
+            Ok(Ok(report)) => {
+                self.begun.store(true, Ordering::Relaxed);
+                if let Some(report) = report {
+                    tracing::info!(fixes = report.fixes(), "the starter memory was taken in");
+                }
+            }
+            Ok(Err(error)) => {
+                let error = format!("{:#}", anyhow::Error::from(error));
+                tracing::warn!(error, "the starter memory was not taken in");
+            }
+            Err(_) => tracing::warn!(
+                "there was no time to take all of the starter memory in; `codehealer memory import --starter` does the rest"
+            ),
+        }
     }
 
     /// Works on one record. Whether it must not come again.

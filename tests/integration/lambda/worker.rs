@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use codehealer::entry::lambda::{Function, LambdaWorker, RESERVE_MS, Refused};
-use codehealer::model::{CaseOutcome, RunState, Task};
-use codehealer::ports::{Clock, Inbox, PortError, PortResult};
+use codehealer::model::{CaseOutcome, Provenance, RunState, Task};
+use codehealer::ports::{Clock, FixMemory, Inbox, PortError, PortResult};
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 
@@ -229,6 +229,26 @@ async fn the_schedule_finds_a_push_without_a_webhook() {
     let (event, _) = batch(&world).await;
     assert_eq!(failures(&world, &worker(&world), &event, LONG).await, [""; 0]);
     world.assert_ok().await;
+}
+
+#[tokio::test]
+async fn the_first_reconciliation_begins_an_empty_memory_and_the_next_ones_leave_it_alone() {
+    let world = World::new().await;
+    let memory = world.store.memory();
+    let reconcile = async |starter: bool| {
+        let inbox: Arc<dyn Inbox> = Arc::new(world.store.inbox());
+        let worker = LambdaWorker::new(world.process().worker, inbox, world.clock.clone());
+        let worker = if starter { worker.beginning_with_starter("acme".to_owned()) } else { worker };
+        let deadline = world.clock.now() + 600_000;
+        invoke_until(&Function::Worker(Box::new(worker)), &schedule(), deadline).await.unwrap();
+        memory.list(None, 10_000).await.unwrap()
+    };
+    assert!(reconcile(false).await.is_empty(), "it is turned off");
+    let begun = reconcile(true).await;
+    assert!(begun.len() > 100, "{} fixes", begun.len());
+    assert!(begun.iter().all(|fix| fix.provenance == Provenance::Starter && fix.organisation == "acme"));
+    assert!(memory.forget(&begun[0].id).await.unwrap());
+    assert_eq!(reconcile(true).await, begun[1..], "what was forgotten stays away");
 }
 
 #[tokio::test]
