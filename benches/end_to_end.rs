@@ -1,6 +1,7 @@
 //! From a push to its pull request on GitHub, each call of which takes 200 ms; the fix is remembered, so no model is asked.
 //!
-//! GitHub is the emulator of the tests, over a real git repository; state, inbox and memory are those of a laptop, in memory.
+//! GitHub is the emulator of the tests, over a real git repository; state, inbox and memory are those of a laptop, in memory. What the
+//! state would cost in DynamoDB is reckoned by AWS's rules.
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
@@ -27,10 +28,12 @@ use secrecy::SecretString;
 use support::git::TestRepo;
 use support::github_api::{APP_ID, GitHubApi, app_key};
 use support::world::{BAD, DEVELOP, detector};
+use support::write_units::Counting;
 
 const NAME: &str = "acme/shop";
 const LATENCY: Duration = Duration::from_millis(200);
 const PUSHES: usize = 30;
+const WRITE_UNITS: u64 = 60;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -54,10 +57,11 @@ async fn run() {
         .unwrap(),
     );
     let store = Store::in_memory(Options::new(Arc::new(SystemClock))).unwrap();
+    let counting = Counting::over(Arc::new(store.state()), None);
     let folder = tempfile::tempdir().unwrap();
     let ports = Ports {
         forge: forge.clone(),
-        state: Arc::new(store.state()),
+        state: counting.clone(),
         team: None,
         memory: Arc::new(store.memory()),
         embedder: Arc::new(StructuralEmbedder),
@@ -79,13 +83,14 @@ async fn run() {
     let repository = forge.repository(NAME).await.unwrap().unwrap();
     github.takes(LATENCY);
 
-    let (mut times, mut whole, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut times, mut whole, mut calls, mut units) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 0..PUSHES {
         let task = push(&git, repository.id.clone(), number);
         inbox.enqueue(&serde_json::to_string(&task).unwrap(), None, Duration::ZERO).await.unwrap();
-        let (heard, at, begun) = (github.log().len(), SystemClock.now(), Instant::now());
+        let (heard, at, begun, written) = (github.log().len(), SystemClock.now(), Instant::now(), counting.total());
         while worker.work(10).await.unwrap() > 0 {}
         whole.push(begun.elapsed());
+        units.push(counting.total() - written);
         let log = github.log();
         let opened = log[heard..].iter().position(|c| c.method == "POST" && c.route == "/repos/{owner}/{repo}/pulls");
         let opened = opened.unwrap_or_else(|| panic!("push {number} led to no pull request: {:#?}", &log[heard..]));
@@ -105,6 +110,12 @@ async fn run() {
     report("  push to notice and labels", &mut whole);
     calls.sort_unstable();
     println!("  calls until it is open: median {}, most {}", calls[calls.len() / 2], calls[calls.len() - 1]);
+    units.sort_unstable();
+    println!(
+        "  DynamoDB write units, from the push to the end of the run: median {}, most {}; goal at most {WRITE_UNITS}",
+        units[units.len() / 2],
+        units[units.len() - 1]
+    );
 }
 
 /// Somebody pushes a file with a bug that a remembered fix heals.
