@@ -3,6 +3,7 @@
 mod audit;
 mod memory;
 mod operator;
+mod scan;
 mod tamper;
 
 use std::path::Path;

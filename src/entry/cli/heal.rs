@@ -275,12 +275,7 @@ impl Done {
         for case in &self.feedback {
             output.line(format!("people judged case {}; what they did was learned", case.short()))?;
         }
-        for (path, why) in self.scan.skipped.iter().take(20) {
-            output.line(output.paint(Tone::Quiet, &format!("skipped {}: {}", plain(path), plain(why))))?;
-        }
-        if self.scan.skipped.len() > 20 {
-            output.line(format!("… and {} more; --format json lists them", self.scan.skipped.len() - 20))?;
-        }
+        output.skipped(&self.scan.skipped)?;
         for (finding, reason) in &self.scan.ignored {
             output.line(output.paint(Tone::Quiet, &format!("ignored {}: {}", finding.headline(), plain(reason))))?;
         }

@@ -11,6 +11,9 @@ use crate::report::line::Line;
 pub use crate::report::line::{Tone, plain};
 pub use crate::report::trail::tone;
 
+/// Files that were not looked at and are named one by one.
+const SKIPPED: usize = 20;
+
 /// Where and how a command writes.
 pub struct Output {
     colour: bool,
@@ -59,6 +62,17 @@ impl Output {
             text.push('\n');
         }
         self.write(&text)
+    }
+
+    /// Files that were not looked at, with the reason; of many the first ones.
+    pub fn skipped(&self, files: &[(String, String)]) -> Result<()> {
+        for (path, why) in files.iter().take(SKIPPED) {
+            self.line(self.paint(Tone::Quiet, &format!("skipped {}: {}", plain(path), plain(why))))?;
+        }
+        match files.len().saturating_sub(SKIPPED) {
+            0 => Ok(()),
+            more => self.line(self.paint(Tone::Quiet, &format!("… and {more} more; --format json lists them"))),
+        }
     }
 
     /// Writes a value as one JSON document.

@@ -66,12 +66,12 @@ pub async fn run(session: &Session, args: ScanArgs) -> Result<Exit> {
     let detector = wiring::detector(&config)?;
     let ignored = config.policy.ignored()?;
     let spinner = session.output.spinner(format!("scanning {}", args.path.display()));
-    let (root, files) = files(&args)?;
-    let files: Vec<PathBuf> =
-        files.into_iter().filter(|file| !ignored.is_match(file.strip_prefix(&root).unwrap_or(file))).collect();
+    let Below { root, mut files, unreadable } = below(&args)?;
+    files.retain(|file| !ignored.is_match(file.strip_prefix(&root).unwrap_or(file)));
     let scanned = tokio::task::spawn_blocking(move || scan(&detector, &root, &files)).await;
     spinner.finish_and_clear();
     let mut seen = scanned?;
+    seen.skipped.extend(unreadable);
     let least = match args.severity {
         Least::Low => Severity::Low,
         Least::Medium => Severity::Medium,
@@ -93,26 +93,54 @@ pub async fn run(session: &Session, args: ScanArgs) -> Result<Exit> {
     Ok(if seen.findings.is_empty() || args.exit_zero { Exit::Done } else { Exit::Found })
 }
 
-/// The files below a path and the folder that their names are relative to. Symbolic links are not followed.
-fn files(args: &ScanArgs) -> Result<(PathBuf, Vec<PathBuf>)> {
+/// What there is to scan.
+struct Below {
+    /// The folder that names are relative to.
+    root: PathBuf,
+    files: Vec<PathBuf>,
+    /// Folders and files that could not be looked into, with the reason.
+    unreadable: Vec<(String, String)>,
+}
+
+/// The files below a path. Symbolic links are not followed.
+fn below(args: &ScanArgs) -> Result<Below> {
     let meta = std::fs::metadata(&args.path);
     let meta = meta.map_err(|error| usage(format!("{}: {error}", args.path.display())))?;
     if meta.is_file() {
         let root = args.path.parent().unwrap_or(Path::new("")).to_path_buf();
-        return Ok((root, vec![args.path.clone()]));
+        return Ok(Below { root, files: vec![args.path.clone()], unreadable: Vec::new() });
     }
     let mut walk = ignore::WalkBuilder::new(&args.path);
     walk.standard_filters(!args.no_ignore).hidden(false).require_git(false).follow_links(false);
     // `.git` is never source code, and hidden folders such as `.github` are.
     walk.filter_entry(|entry| entry.file_name() != ".git");
-    let mut files: Vec<PathBuf> = walk
-        .build()
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
-        .map(ignore::DirEntry::into_path)
-        .collect();
-    files.sort();
-    Ok((args.path.clone(), files))
+    let mut below = Below { root: args.path.clone(), files: Vec::new(), unreadable: Vec::new() };
+    for entry in walk.build() {
+        match entry {
+            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => below.files.push(entry.into_path()),
+            Ok(_) => {}
+            Err(error) => below.unreadable.push(unread(&below.root, &error)),
+        }
+    }
+    below.files.sort();
+    Ok(below)
+}
+
+/// What could not be walked, and why.
+fn unread(root: &Path, error: &ignore::Error) -> (String, String) {
+    let (mut path, mut error) = (root, error);
+    loop {
+        error = match error {
+            ignore::Error::WithPath { path: at, err } => {
+                path = at;
+                err
+            }
+            ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => err,
+            _ => break,
+        };
+    }
+    let name = path.strip_prefix(root).ok().filter(|name| !name.as_os_str().is_empty()).unwrap_or(path);
+    (name.to_string_lossy().replace('\\', "/"), error.to_string())
 }
 
 fn scan(detector: &Detector, root: &Path, files: &[PathBuf]) -> Seen {
@@ -184,13 +212,26 @@ fn print(output: &Output, seen: &Seen) -> Result<()> {
     for notice in &seen.notices {
         output.line(output.paint(Tone::Careful, &plain(notice)))?;
     }
-    for (path, why) in &seen.skipped {
-        output.line(output.paint(Tone::Quiet, &format!("skipped {}: {}", plain(path), plain(why))))?;
-    }
+    output.skipped(&seen.skipped)?;
     let suppressed = if seen.suppressed.is_empty() {
         String::new()
     } else {
         format!(", {} set aside (comments, tests)", seen.suppressed.len())
     };
     output.line(format!("{} file(s), {} finding(s){suppressed}", seen.files, seen.findings.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_walked_is_named_below_the_root_with_the_bare_reason() {
+        let denied = || ignore::Error::Io(std::io::ErrorKind::PermissionDenied.into());
+        let at = |path: &str, error| ignore::Error::WithPath { path: path.into(), err: Box::new(error) };
+        let deep = ignore::Error::WithDepth { depth: 2, err: Box::new(at("/r/a/b", denied())) };
+        let root = Path::new("/r");
+        assert_eq!(unread(root, &deep), ("a/b".to_owned(), "permission denied".to_owned()));
+        assert_eq!(unread(root, &at("/r", denied())).0, "/r", "the root itself has a name");
+    }
 }
