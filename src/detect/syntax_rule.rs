@@ -18,6 +18,10 @@ pub const INDENTATION: &str = "py-indentation";
 /// More separate errors than this look like a dialect that the grammar does not know.
 const FEW: usize = 3;
 
+/// Longest file that is parsed again to see whether a word was misread, bytes, and how many words of it are tried.
+const READ_AGAIN: usize = 1024 * 1024;
+const WORDS: usize = 4;
+
 /// What is wrong with a file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
@@ -100,7 +104,7 @@ pub fn check(tree: &Tree, language: Language, lines: &LineIndex<'_>) -> Option<B
     let certain = bracket.is_some() || errors.iter().any(|error| error.missing.as_deref().is_some_and(closes));
     let complete = matches!(language, Language::Go | Language::Java | Language::JavaScript | Language::Python);
     let telling = certain || complete && errors.len() <= FEW;
-    if !telling {
+    if !telling || parses_with_plain_names(text, language) {
         return None;
     }
     let (offset, cause) = bracket.unwrap_or_else(|| place(tree, &errors));
@@ -132,6 +136,47 @@ fn newer_than_the_grammar(line: &str, language: Language) -> bool {
         }
         _ => false,
     }
+}
+
+/// Words that are keywords in some places and names in others, of which grammars get some wrong.
+fn words_of_two_kinds(language: Language) -> &'static [&'static str] {
+    match language {
+        Language::JavaScript => &["using", "await", "async", "yield", "let", "static", "get", "set", "of"],
+        Language::Java => {
+            &["record", "yield", "sealed", "permits", "when", "var", "module", "exports", "opens", "with"]
+        }
+        Language::Python => &["match", "case", "type", "print", "exec"],
+        _ => &[],
+    }
+}
+
+/// Whether the file parses once one of these words is a plain name wherever it stands: then the grammar is wrong, not the file.
+fn parses_with_plain_names(text: &str, language: Language) -> bool {
+    text.len() <= READ_AGAIN
+        && words_of_two_kinds(language)
+            .iter()
+            .filter_map(|word| with_plain_name(text, word))
+            .take(WORDS)
+            .any(|text| super::language::parse(language, &text).is_ok_and(|tree| syntax_errors(&tree, 1).is_empty()))
+}
+
+/// The text with another name of the same length for a word; `None` where it does not stand.
+fn with_plain_name(text: &str, word: &str) -> Option<String> {
+    let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    let stands = |at: usize| {
+        let (before, after) = (text.get(..at)?.chars().next_back(), text.get(at + word.len()..)?.chars().next());
+        (!before.is_some_and(in_name) && !after.is_some_and(in_name)).then_some(at)
+    };
+    let mut places = text.match_indices(word).filter_map(|(at, _)| stands(at)).peekable();
+    places.peek()?;
+    let (mut out, mut from, name) = (String::with_capacity(text.len()), 0, "_".repeat(word.len()));
+    for at in places {
+        out.push_str(text.get(from..at)?);
+        out.push_str(&name);
+        from = at + word.len();
+    }
+    out.push_str(text.get(from..)?);
+    Some(out)
 }
 
 fn trimmed_line(text: &str, lines: &LineIndex<'_>, offset: usize) -> Span {

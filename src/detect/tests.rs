@@ -152,6 +152,15 @@ fn dialects_that_a_grammar_does_not_know_are_not_called_broken() {
 }
 
 #[test]
+fn keywords_that_are_names_here_break_nothing_and_hide_no_other_error() {
+    let names = "function f(options) {\n  if (options.using) {\n    using = function (p) { return p; };\n  }\n  return g(using);\n}\n";
+    assert_eq!(scan("a.js", names).findings, []);
+    let broken = format!("{names}function h() {{\n  return [1, using;\n}}\n");
+    let findings = scan("a.js", &broken).findings;
+    assert_eq!((findings.len(), findings[0].rule.id.as_str(), findings[0].start.line), (1, SYNTAX_ERROR, 8));
+}
+
+#[test]
 fn only_what_the_base_does_not_account_for_is_introduced() {
     let base_text = "eval(a)\neval(b)\n";
     let head_text = "import os\nif x:\n    eval(b)\neval(a)\neval(c)\neval(a)\n";
