@@ -84,12 +84,16 @@ fn steps(spans: &[Span], tree: &Tree, lines: &LineIndex<'_>) -> Vec<FlowStep> {
             0 => FlowRole::Source,
             _ => FlowRole::Step,
         };
-        let text = beginning(language::source(tree).get(span.range()).unwrap_or_default());
-        // Redacted whole: a part may show the end of a secret whose beginning gives it away.
-        let code = short(&redact(&normalise_text(text)));
+        let code = shown(language::source(tree).get(span.range()).unwrap_or_default());
         FlowStep { role, span: *span, start: lines.position(span.start), end: lines.position(span.end), code }
     };
     spans.iter().enumerate().map(step).collect()
+}
+
+/// Code as a step of a flow shows it: on one line, shortened, without secrets.
+pub(super) fn shown(code: &str) -> String {
+    // Redacted whole: a part may show the end of a secret whose beginning gives it away.
+    short(&redact(&normalise_text(beginning(code))))
 }
 
 /// As much of a text as can be of interest.

@@ -150,10 +150,31 @@ pub(super) struct SarifResult {
     pub level: Option<String>,
     pub message: Option<Message>,
     pub locations: Vec<Location>,
+    /// Read apart, see [`CodeFlow`].
+    pub code_flows: Value,
     pub taxa: Vec<Reference>,
     pub suppressions: Vec<Suppression>,
     pub baseline_state: Option<String>,
     pub properties: Properties,
+}
+
+/// A way that data takes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct CodeFlow {
+    pub thread_flows: Vec<ThreadFlow>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ThreadFlow {
+    pub locations: Vec<ThreadFlowLocation>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ThreadFlowLocation {
+    pub location: Option<Location>,
 }
 
 #[derive(Debug, Default, Deserialize)]

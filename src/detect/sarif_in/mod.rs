@@ -3,6 +3,7 @@
 //! Scanners fill in SARIF very differently, so every field may be missing; what cannot be understood is refused one
 //! result at a time, with the reason. Source: OASIS, Static Analysis Results Interchange Format, version 2.1.0.
 
+mod flow;
 mod format;
 mod issue;
 mod region;
@@ -194,7 +195,7 @@ impl Reader<'_> {
         let message = rules.message(&result).unwrap_or_else(|| rule.message.clone());
         let (start, end) = (lines.position(span.start), lines.position(span.end));
         let normalised = redact(&normalised).into_owned();
-        let flow = Vec::new();
+        let flow = flow::steps(run, &result, &flow::At { path: &path, file, units, root: self.place.root });
         Ok(Finding { rule: Arc::new(rule), path, span, start, end, normalised, fingerprint, message, flow })
     }
 }

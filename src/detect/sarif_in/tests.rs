@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::FlowRole;
 
 const SOURCE: &str = "import os\n\ndef f(é, cmd):\n    x = '😀'; os.system(cmd)\n";
 
@@ -219,4 +220,52 @@ fn equal_findings_have_their_own_fingerprints_and_secrets_stay_inside() {
     assert_eq!(findings[0].normalised, findings[1].normalised);
     assert_ne!(findings[0].fingerprint, findings[1].fingerprint);
     assert!(!findings[0].message.contains(&token));
+}
+
+fn way(steps: &[(&str, u64, u64, u64)]) -> Value {
+    let location = |(uri, line, from, to): &(&str, u64, u64, u64)| {
+        let region = json!({"startLine": line, "startColumn": from, "endColumn": to});
+        let mut place = json!({"region": region});
+        if !uri.is_empty() {
+            place["artifactLocation"] = json!({"uri": uri});
+        }
+        json!({"location": {"physicalLocation": place}})
+    };
+    json!({"threadFlows": [{"locations": steps.iter().map(location).collect::<Vec<_>>()}]})
+}
+
+fn told(code_flows: &Value) -> Vec<(FlowRole, String)> {
+    let mut report = report("src/a%20b.py", &json!({"startLine": 4, "startColumn": 15, "endColumn": 29}));
+    report["runs"][0]["results"][0]["codeFlows"] = code_flows.clone();
+    let imported = import(&report, None);
+    assert_eq!(imported.refused, Vec::<String>::new());
+    imported.findings[0].flow.iter().map(|step| (step.role, step.code.clone())).collect()
+}
+
+#[test]
+fn the_way_that_a_scanner_followed_is_the_way_of_the_finding() {
+    let long = way(&[("src/a%20b.py", 3, 7, 8), ("", 3, 10, 13), ("", 4, 25, 28), ("src/a%20b.py", 4, 15, 29)]);
+    let short = way(&[("src/a%20b.py", 3, 10, 13), ("src/a%20b.py", 4, 25, 28), ("src/a%20b.py", 4, 15, 29)]);
+    let step = |role, code: &str| (role, code.to_owned());
+    let expected = [step(FlowRole::Source, "cmd"), step(FlowRole::Step, "cmd"), step(FlowRole::Sink, "os.system(cmd)")];
+    assert_eq!(told(&json!([long, short])), expected);
+}
+
+#[test]
+fn steps_in_other_files_are_left_out_and_what_follows_is_no_source() {
+    let steps =
+        [("web.py", 1, 1, 2), ("src/a%20b.py", 3, 10, 13), ("../../etc/passwd", 1, 1, 2), ("src/a%20b.py", 4, 15, 29)];
+    let told = told(&json!([way(&steps)]));
+    assert_eq!(told.iter().map(|(role, _)| *role).collect::<Vec<_>>(), [FlowRole::Step, FlowRole::Sink]);
+}
+
+#[test]
+fn a_way_that_says_nothing_costs_no_result() {
+    let one = [("src/a%20b.py", 4, 15, 29)];
+    let outside = [("src/a%20b.py", 90, 1, 2), ("src/a%20b.py", 4, 15, 29)];
+    for flows in [Value::Null, json!("x"), json!([{"threadFlows": null}]), json!([way(&one)]), json!([way(&outside)])] {
+        assert_eq!(told(&flows), [], "{flows}");
+    }
+    let many: Vec<_> = (0..2_000).map(|n| ("src/a%20b.py", 3, 1 + n % 9, 11)).collect();
+    assert_eq!(told(&json!([way(&many)])).len(), 16);
 }
