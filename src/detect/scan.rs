@@ -163,10 +163,12 @@ impl Detector {
         tests: &LazyCell<TestCode, impl FnOnce() -> TestCode>,
     ) -> Option<String> {
         let code = text.get(finding.span.range()).unwrap_or_default();
-        let ignored = self.rules.ignores_tests(&finding.rule.id)
-            && !test_code::is_live_secret(&finding.rule.issue_type, code)
-            && tests.holds(finding.span);
-        ignored.then(|| IN_A_TEST.to_owned())
+        let kind = &finding.rule.issue_type;
+        if self.rules.ignores_tests(&finding.rule.id) {
+            let ignored = !test_code::is_live_secret(kind, code) && tests.holds(finding.span);
+            return ignored.then(|| IN_A_TEST.to_owned());
+        }
+        (!test_code::needs_an_attacker(kind) && tests.is_data()).then(|| TEST_DATA.to_owned())
     }
 
     fn broken(&self, file: &File<'_>, lines: &LineIndex<'_>) -> Option<Place> {
@@ -184,6 +186,8 @@ impl Detector {
 
 /// Why what a rule found in a test is set aside.
 const IN_A_TEST: &str = "it is part of a test";
+/// Why a mistake is set aside in what a test reads.
+const TEST_DATA: &str = "it is data of a test, which nothing runs";
 
 /// The file that is scanned.
 struct File<'f> {

@@ -34,6 +34,7 @@ struct Signs {
 #[derive(Debug, Default)]
 pub(super) struct TestCode {
     whole: bool,
+    data: bool,
     parts: Vec<Span>,
 }
 
@@ -49,7 +50,13 @@ impl TestCode {
         let sure = |part: &Span| framework || text.get(part.range()).is_some_and(asserts);
         parts.extend(maybe.into_iter().filter(sure));
         let whole = (framework || !parts.is_empty()) && PLACE.is_match(path.as_str());
-        Self { whole, parts }
+        let data = !framework && parts.is_empty() && DATA.is_match(path.as_str());
+        Self { whole, data, parts }
+    }
+
+    /// Whether the file is what tests read, and no test itself. What is a mistake elsewhere may be what it is there for.
+    pub fn is_data(&self) -> bool {
+        self.data
     }
 
     /// Whether a place is part of a test.
@@ -94,6 +101,13 @@ static PLACE: LazyLock<Pattern> = LazyLock::new(|| {
             | fixtures? | mocks? ) (?:[._-][\w.-]*)? (?:/|$) )
         | (?:^|/) (?: Test[A-Z]\w* | \w*[a-z0-9](?:Tests?|TestCase|IT|Spec|Benchmark) ) \.\w+$
         | [a-z](?:Unit|Functional|Integration)?Tests?/",
+    )
+});
+
+/// Folders for what tests read, below one for tests.
+static DATA: LazyLock<Pattern> = LazyLock::new(|| {
+    Pattern::new(
+        r"(?i)(?:^|/)(?:tests?|specs?|__tests__)/(?:[^/]+/)*(?:(?:test_?)?data|fixtures?|cases|snapshots?|samples?|inputs?|golden|resources)/|(?:^|/)testdata/",
     )
 });
 
