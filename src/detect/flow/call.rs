@@ -12,7 +12,7 @@ use super::spec::{Mask, PARAMETER, Sink, Source, UNKNOWN};
 use super::state::State;
 use super::summary::Summary;
 use super::value::Value;
-use crate::model::Span;
+use crate::model::{Language, Span};
 
 /// An argument with its value.
 pub(super) struct Given {
@@ -227,16 +227,42 @@ impl Engine<'_, '_> {
     }
 
     fn check_call(&mut self, site: &Site<'_>) {
+        self.check_names(site);
         let rules = self.rules;
         for sink in rules.calls.matching(&site.paths()) {
             let constructs = sink.constructs.is_none_or(|constructs| constructs == site.call.constructs);
-            if constructs && holds(sink, site) {
+            let meant =
+                constructs && self.counts_here(sink.file) && !sink.except.any(&site.paths()) && holds(sink, site);
+            if meant && sink.always {
+                self.found(sink.rule, site.span);
+            } else if meant {
                 for argument in &sink.arguments {
                     for value in site.pick(argument) {
                         self.judge(sink.rule, site.span, &value, sink.demand);
                     }
                 }
             }
+        }
+    }
+
+    /// What arguments are called: by keyword, by the method that sets them, by the text in front of them.
+    fn check_names(&mut self, site: &Site<'_>) {
+        if !site.given.iter().any(|given| self.is_named_for(&given.value)) {
+            return;
+        }
+        for given in &site.given {
+            if let Some(name) = &given.name {
+                self.check_name(name, site.span, &given.value);
+            }
+        }
+        match (site.given.as_slice(), site.method().strip_prefix("set").or(site.method().strip_prefix("Set"))) {
+            ([only], Some(name)) => self.check_name(name.trim_start_matches('_'), site.span, &only.value),
+            ([key, value, ..], _) if !site.method().eq_ignore_ascii_case("replace") => {
+                if let Some(name) = &key.value.text {
+                    self.check_name(name, site.span, &value.value);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -248,6 +274,21 @@ impl Engine<'_, '_> {
         }
         let span = self.assigned.unwrap_or(span);
         for sink in rules.assigns.matching(&[&**name]) {
+            self.judge(sink.rule, span, value, sink.demand);
+        }
+    }
+
+    /// Assigning to an element of some containers is a use: `session[key] = x`.
+    pub(super) fn check_element(&mut self, object: &Expr, span: Span, value: &Value, state: &mut State) {
+        let rules = self.rules;
+        if rules.elements.is_empty() {
+            return;
+        }
+        let by_origin = self.eval(object, state).path.map(|path| format!("{path}[]"));
+        let written = object.place().map(|place| format!("{place}[]"));
+        let paths: Vec<&str> = by_origin.iter().chain(&written).map(String::as_str).collect();
+        let span = self.assigned.unwrap_or(span);
+        for sink in rules.elements.matching(&paths) {
             self.judge(sink.rule, span, value, sink.demand);
         }
     }
@@ -273,10 +314,17 @@ impl Engine<'_, '_> {
         let path = if site.call.constructs { paths.first().map_or("", |path| path) } else { first.as_str() };
         let named = |value: Value| Value { path: value.path.or_else(|| Some(Rc::from(path))), ..value };
         let called: Vec<&str> = called.iter().map(String::as_str).collect();
-        let few = |source: &Source| source.most.is_none_or(|most| site.given.len() <= most);
-        if let Some(source) = self.source(&called, few) {
+        let few = |source: &Source| {
+            source.most.is_none_or(|most| site.given.len() <= most) && are_like(&source.conditions, site)
+        };
+        // Which generator it is, its origin tells better than its declared type.
+        let made = |source: &Source| source.lasting && few(source);
+        let found = self.source(&called, |source| !source.lasting && few(source));
+        if let Some(source) = found.or_else(|| self.source(called.get(..1).unwrap_or_default(), made)) {
             let value = Value::of(source, site.span);
-            fill(site, &source.into, &value, state);
+            for name in fill(site, &source.into, &value, state) {
+                self.check_name(&name, site.span, &value);
+            }
             return if source.into.is_empty() { named(value) } else { Value::unknown(site.span) };
         }
         if let Some(module) = required(site) {
@@ -299,12 +347,32 @@ impl Engine<'_, '_> {
         if let Some(value) = self.passed(site, state) {
             return value;
         }
+        if site.call.constructs || site.receiver.is_none() {
+            if let Some(value) = self.contained(site, &paths) {
+                return value;
+            }
+        }
         if self.rules.builders.any(&paths) {
             let values: Vec<Value> = site.given.iter().map(|given| given.value.clone()).collect();
             let start = if values.is_empty() { Value::constant("") } else { self.build(&values) };
             return Value { path: Some(Rc::from(path)), ..start };
         }
         named(self.handed_on(site))
+    }
+
+    /// A list or map that is made: empty, or with what it is made from.
+    fn contained(&self, site: &Site<'_>, paths: &[&str]) -> Option<Value> {
+        let filled = self.lower.language == Language::Go && site.call.constructs;
+        let path = paths.first().filter(|_| filled || self.rules.containers.any(paths))?;
+        let path = Some(Rc::from(*path));
+        match site.given.as_slice() {
+            [] => Some(Value { path, ..Value::container() }),
+            [only] if only.value.parts.is_some() && !paths.iter().any(|path| path.ends_with("Map")) => {
+                Some(Value { path, ..only.value.clone() })
+            }
+            _ if site.given.iter().all(|given| given.value.is_constant()) => Some(Value { path, ..Value::container() }),
+            _ => None,
+        }
     }
 
     /// The arguments in the order of the parameters.
@@ -374,7 +442,7 @@ impl Engine<'_, '_> {
         }
         if pass.joins {
             let parts: Vec<Value> = values.iter().flat_map(elements).collect();
-            let mut value = self.build(&parts);
+            let mut value = self.build_leading(&parts, !pass.overrides);
             value.atoms.iter_mut().for_each(|atom| atom.built = true);
             return Some(value.cleaned(pass.cleans));
         }
@@ -386,13 +454,24 @@ impl Engine<'_, '_> {
             all.join(&one);
             all
         });
+        let rooted = all.prefix.as_deref().is_some_and(|prefix| prefix.starts_with('/'));
         if cuts {
             all.prefix = all.prefix.filter(|_| !cuts_beginning(site.method()));
         }
         if site.call.constructs {
             all.path = site.paths.first().map(|path| Rc::from(path.as_str()));
+        } else if pass.from.as_slice() == [Argument::Receiver] && all.atoms.iter().all(|atom| atom.source == UNKNOWN) {
+            // Of something that nobody knows a method gives something else.
+            let path = site.paths.first().filter(|path| path.len() < 160).map(|path| Rc::from(format!("{path}()")));
+            all.path = path.filter(|_| all.path.is_some());
         }
-        let all = all.cleaned(pass.cleans | self.extracted(site));
+        let mut all = all.cleaned(pass.cleans | self.extracted(site) | self.trimmed(site));
+        if rooted && pass.cleans & self.rules.known.normal != 0 {
+            self.below_root(&mut all);
+        }
+        if matches!(site.method(), "slice" | "splice" | "filter" | "concat") {
+            all.path = None;
+        }
         fill(site, &pass.into, &all, state);
         Some(if pass.into.is_empty() { all } else { Value::unknown(site.span) })
     }
@@ -447,16 +526,32 @@ impl Engine<'_, '_> {
                 write_back(object, value, state);
                 Some(Value::default())
             }
+            // What was drawn chooses what is read.
+            (
+                "charAt" | "at" | "codePointAt" | "substring" | "substr" | "slice" | "elementAt" | "get"
+                | "__getitem__",
+                [at, ..],
+            ) if at.holds(&|atom| atom.lasting) => Some(Value::calculated([*at, receiver])),
+            ("get", [section, key, ..]) if names_sections(receiver) && receiver.parts.is_some() => {
+                let known = section_key(section, key).and_then(|key| receiver.part(&key));
+                Some(known.unwrap_or_else(|| receiver.any_part()))
+            }
             ("get" | "getOrDefault" | "getProperty" | "getAttribute" | "elementAt", [key, ..]) => {
                 receiver.parts.as_ref()?;
                 let key = key.text.as_deref();
                 Some(key.and_then(|key| receiver.part(key)).unwrap_or_else(|| receiver.any_part()))
             }
-            ("remove", [at]) if receiver.parts.is_some() => {
+            ("set", [section, key, part]) if names_sections(receiver) => {
                 let mut value = receiver.clone();
-                value.remove(at.text.as_deref().and_then(|at| at.parse().ok()));
+                value.set_part(section_key(section, key).as_deref(), (*part).clone());
                 write_back(object, value, state);
-                Some(receiver.any_part())
+                Some(Value::default())
+            }
+            ("remove" | "pop", [at]) if receiver.parts.is_some() => {
+                let (mut value, text) = (receiver.clone(), at.text.as_deref());
+                value.remove(text.and_then(|at| at.parse().ok()));
+                write_back(object, value, state);
+                Some(text.and_then(|at| receiver.part(at)).unwrap_or_else(|| receiver.any_part()))
             }
             ("assign", [first, rest @ ..]) if receiver.path.as_deref() == Some("Object") => {
                 Some(assigned(site, (first, rest), state))
@@ -471,6 +566,15 @@ impl Engine<'_, '_> {
     }
 }
 
+/// A configuration whose values are told by section and name.
+fn names_sections(value: &Value) -> bool {
+    value.path.as_deref().is_some_and(|path| path.contains("ConfigParser"))
+}
+
+fn section_key(section: &Value, key: &Value) -> Option<String> {
+    Some(format!("{}.{}", section.text.as_deref()?, key.text.as_deref()?))
+}
+
 /// What `Object.assign` puts into its first argument, and gives back.
 fn assigned(site: &Site<'_>, (first, rest): (&Value, &[&Value]), state: &mut State) -> Value {
     let mut value = first.clone();
@@ -483,10 +587,11 @@ fn assigned(site: &Site<'_>, (first, rest): (&Value, &[&Value]), state: &mut Sta
     value
 }
 
-/// Puts a value into what a call was given to be filled.
-fn fill(site: &Site<'_>, into: &[Argument], value: &Value, state: &mut State) {
+/// Puts a value into what a call was given to be filled, and tells the names of that.
+fn fill(site: &Site<'_>, into: &[Argument], value: &Value, state: &mut State) -> Vec<String> {
+    let mut names = Vec::new();
     if into.is_empty() {
-        return;
+        return names;
     }
     for (number, (argument, given)) in site.call.arguments.iter().zip(&site.given).enumerate() {
         let meant = |one: &Argument| match one {
@@ -498,8 +603,19 @@ fn fill(site: &Site<'_>, into: &[Argument], value: &Value, state: &mut State) {
         if into.iter().any(meant) {
             let mut filled = Value { text: None, prefix: None, ..given.value.clone() };
             filled.add_atoms(&value.all_atoms());
-            write_back(&argument.value, filled, state);
+            let target = whole(&argument.value);
+            names.extend(target.place());
+            write_back(target, filled, state);
         }
+    }
+    names
+}
+
+/// What a slice of is given: `bytes[:]`.
+fn whole(expr: &Expr) -> &Expr {
+    match &expr.kind {
+        Kind::Same(parts) if parts.len() == 1 => parts.first().map_or(expr, whole),
+        _ => expr,
     }
 }
 
@@ -526,7 +642,18 @@ fn holds(sink: &Sink, site: &Site<'_>) -> bool {
     if sink.absent.iter().any(given) {
         return false;
     }
-    sink.conditions.iter().all(|(place, wanted)| {
+    let written = |(place, wanted): &(String, Regex)| {
+        let values = site.pick(&Argument::read(place));
+        values
+            .iter()
+            .any(|value| value.is_constant() && value.text.as_deref().is_some_and(|text| wanted.is_match(text)))
+    };
+    are_like(&sink.conditions, site) && sink.written.iter().all(written)
+}
+
+/// Whether arguments are known to be as conditions say.
+fn are_like(conditions: &[(String, Regex)], site: &Site<'_>) -> bool {
+    conditions.iter().all(|(place, wanted)| {
         let values = site.pick(&Argument::read(place));
         let told = |told: &Option<Rc<str>>| told.as_deref().is_some_and(|text| wanted.is_match(text));
         values.iter().any(|value| told(&value.text) || told(&value.path))
@@ -544,7 +671,7 @@ fn required(site: &Site<'_>) -> Option<String> {
 /// The arguments and the receiver of a call that cleans, made harmless.
 fn cleaned(site: &Site<'_>, mask: Mask) -> Value {
     if mask == Mask::MAX {
-        return Value::default();
+        return Value::calculated(site.given.iter().map(|given| &given.value).chain(&site.receiver));
     }
     let mut value = Value::default();
     for one in site.given.iter().map(|given| &given.value).chain(&site.receiver) {

@@ -25,6 +25,9 @@ pub(in crate::detect) struct FlowDocument {
     /// Types whose `append`, `write` and the like lengthen a text.
     #[serde(default)]
     pub builders: Vec<String>,
+    /// What makes an empty list or map.
+    #[serde(default)]
+    pub containers: Vec<String>,
     #[serde(default)]
     pub trusted: Vec<TrustedSpec>,
     /// Types that hold no text: a regular expression.
@@ -53,9 +56,15 @@ pub(in crate::detect) struct SourceSpec {
     /// A call with more arguments does something else.
     #[serde(default)]
     pub most: Option<usize>,
+    /// Arguments of a call that must be like this.
+    #[serde(default, rename = "where")]
+    pub whether: BTreeMap<String, String>,
     /// The arguments of a call that it fills, in place of what it gives.
     #[serde(default)]
     pub into: Option<Arguments>,
+    /// Whatever is calculated from such a value is one too: a number, a digest, an element that it chooses.
+    #[serde(default)]
+    pub lasting: bool,
 }
 
 /// What a function gets that is handed to a call: names that its parameters stand for, in order; an empty one says nothing.
@@ -121,6 +130,9 @@ pub(in crate::detect) struct PassSpec {
     pub format: Option<Argument>,
     #[serde(default)]
     pub joins: bool,
+    /// The last part that is absolute stands for all, as in Python's `os.path.join`.
+    #[serde(default)]
+    pub overrides: bool,
     /// The uses that what is handed on is harmless for.
     #[serde(default)]
     pub cleans: Option<Names>,
@@ -193,6 +205,9 @@ pub(in crate::detect) struct RuleFlow {
     /// Only in a file whose text holds this.
     #[serde(default)]
     pub only_file: Option<String>,
+    /// What is to be changed is the source: the finding stands there.
+    #[serde(default)]
+    pub at_source: bool,
     pub sinks: Vec<SinkSpec>,
 }
 
@@ -217,10 +232,17 @@ pub(in crate::detect) struct SinkSpec {
     /// A regular expression over the decorators of the function whose returned value is meant.
     #[serde(default)]
     pub returned_by: Option<String>,
+    /// A regular expression over the name that a value gets: of a variable, a field, a key, an argument, or of the function that
+    /// gives it back.
+    #[serde(default)]
+    pub named: Option<String>,
     #[serde(default)]
     pub argument: Option<Arguments>,
     #[serde(default, rename = "where")]
     pub whether: BTreeMap<String, String>,
+    /// Arguments or options that must be texts of the program itself, like this.
+    #[serde(default)]
+    pub written: BTreeMap<String, String>,
     /// Arguments or options that must not be given.
     #[serde(default)]
     pub unless: Vec<String>,
@@ -230,6 +252,15 @@ pub(in crate::detect) struct SinkSpec {
     /// Only a value that is no list or map.
     #[serde(default)]
     pub single: bool,
+    /// Whatever the values come from: that the conditions hold is what is wrong.
+    #[serde(default)]
+    pub always: bool,
+    /// Only in a file whose text holds this.
+    #[serde(default)]
+    pub only_file: Option<String>,
+    /// Calls that are meant by the patterns and are something else.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// The sources that count here, in place of the rule's.
     #[serde(default)]
     pub from: Option<BTreeMap<String, Level>>,

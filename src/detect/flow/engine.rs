@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::ir::{Expr, Function, Kind, Stmt};
-use super::lower::{Lower, Outline};
+use super::lower::{Definition, Lower, Outline};
 use super::spec::{FlowRules, KindId, Mask, PARAMETER, Source, UNKNOWN};
 use super::state::State;
 use super::summary::{ParameterSink, Summary};
@@ -149,8 +149,12 @@ impl<'a, 't> Engine<'a, 't> {
 
     /// The first source at one of these paths that `fits` and counts in this file.
     pub fn source(&self, paths: &[&str], fits: impl Fn(&Source) -> bool) -> Option<&'a Source> {
-        let here = |source: &Source| source.file.is_none_or(|file| self.holds.get(file).copied().unwrap_or(false));
-        self.rules.sources.matching(paths).into_iter().find(|source| here(source) && fits(source))
+        self.rules.sources.matching(paths).into_iter().find(|source| self.counts_here(source.file) && fits(source))
+    }
+
+    /// Whether the file holds what a source or sink asks for by number.
+    pub fn counts_here(&self, file: Option<usize>) -> bool {
+        file.is_none_or(|file| self.holds.get(file).copied().unwrap_or(false))
     }
 
     /// Takes steps; false when there are none left.
@@ -268,6 +272,7 @@ impl<'a, 't> Engine<'a, 't> {
         let frame = self.frames.pop().unwrap_or_default();
         let parameters = function.parameters.iter().map(|one| Rc::clone(&one.name)).collect();
         let returns = frame.returns.unwrap_or_default();
+        self.check_name(&function.name, function.span, &returns);
         (Summary { id, parameters, returns, sinks: frame.sinks }, state)
     }
 
@@ -297,6 +302,35 @@ impl<'a, 't> Engine<'a, 't> {
                 matches!(self.slots.get(*number), Some(Slot::Open)) && calls(definition.span)
             });
             for number in open.map(|(number, _)| number).collect::<Vec<_>>() {
+                self.summary(number);
+            }
+        }
+    }
+
+    /// Looks at the functions that call those whose parameters reach a sink, or that give back what only the name tells the use
+    /// of: what sinks and sources name is not named there.
+    pub fn users(&mut self) {
+        let outline = self.outline;
+        for _ in 0..3 {
+            let matters = |summary: &Summary| !summary.sinks.is_empty() || self.is_named_for(&summary.returns);
+            let done = outline.definitions.iter().zip(&self.slots);
+            let names: BTreeSet<&Rc<str>> = done
+                .filter(|(_, slot)| matches!(slot, Slot::Done(summary) if matters(summary)))
+                .map(|(definition, _)| &definition.name)
+                .collect();
+            let calls = |definition: &Definition<'_>| {
+                let text = self.lower.source.get(definition.span.range()).unwrap_or_default();
+                names.iter().any(|name| text.contains(&format!("{name}(")))
+            };
+            let open = outline.definitions.iter().zip(&self.slots).enumerate();
+            let open: Vec<usize> = open
+                .filter(|(_, (definition, slot))| matches!(slot, Slot::Open) && calls(definition))
+                .map(|(number, _)| number)
+                .collect();
+            if names.is_empty() || open.is_empty() || self.exhausted() {
+                return;
+            }
+            for number in open {
                 self.summary(number);
             }
         }
@@ -339,6 +373,9 @@ impl<'a, 't> Engine<'a, 't> {
 
     /// A call of a function of the file: what its sinks get, and what it gives back.
     pub fn apply(&mut self, summary: &Summary, arguments: &[Value], span: Span) -> Value {
+        for (name, argument) in summary.parameters.iter().zip(arguments) {
+            self.check_name(name, span, argument);
+        }
         for number in 0..summary.parameters.len() {
             let atoms = arguments.get(number).map(Value::all_atoms).unwrap_or_default();
             let seen = self.seen.entry((summary.id, number)).or_default();
@@ -397,7 +434,11 @@ impl<'a, 't> Engine<'a, 't> {
                 element.add_atoms(&source.atoms);
                 element
             }
-            _ => source.any_part(),
+            _ => {
+                let path =
+                    source.path.as_deref().filter(|path| path.len() < 120).map(|path| Rc::from(format!("{path}[]")));
+                Value { path, ..source.any_part() }
+            }
         };
         match &target.kind {
             // The elements of pairs: keys and values alike.

@@ -39,7 +39,8 @@ impl Engine<'_, '_> {
             Kind::Collection(elements) => self.collect(elements, state),
             Kind::Arithmetic(operator, left, right) => {
                 let (left, right) = (self.eval(left, state), self.eval(right, state));
-                calculate(operator, left.text.as_deref(), right.text.as_deref())
+                let Value { atoms, .. } = Value::calculated([&left, &right]);
+                Value { atoms, ..calculate(operator, left.text.as_deref(), right.text.as_deref()) }
             }
             Kind::Compare(comparison, left, right) => {
                 let (left, right) = (self.eval(left, state), self.eval(right, state));
@@ -76,10 +77,8 @@ impl Engine<'_, '_> {
                 values.collect::<Vec<_>>().iter().fold(first, joined)
             }
             Kind::Plain(parts) => {
-                for part in parts {
-                    self.eval(part, state);
-                }
-                Value::default()
+                let parts: Vec<Value> = parts.iter().map(|part| self.eval(part, state)).collect();
+                Value::calculated(&parts)
             }
             Kind::IsType(value, _) => {
                 self.eval(value, state);
@@ -148,7 +147,8 @@ impl Engine<'_, '_> {
 
     fn declared(&self, mut value: Value, declared: &Rc<str>) -> Value {
         if self.rules.is_plain_type(declared) {
-            return Value { text: value.text, path: Some(Rc::clone(declared)), ..Value::default() };
+            let Value { atoms, .. } = Value::calculated([&value]);
+            return Value { text: value.text, path: Some(Rc::clone(declared)), atoms, ..Value::default() };
         }
         let path: &str = declared;
         if !matches!(path, "var" | "let" | "const" | "String" | "Object" | "str" | "string" | "any" | "val") {
@@ -263,6 +263,7 @@ impl Engine<'_, '_> {
         let Kind::Member(object, name) = &target.kind else { return };
         let written = target.place();
         self.check_assign(target, &value, state);
+        self.check_name(name, target.span, &value);
         let frame = self.frames.last();
         let own = matches!(&object.kind, Kind::Name(o) if frame.and_then(|f| f.own.as_ref()) == Some(o));
         if own {
@@ -291,16 +292,25 @@ impl Engine<'_, '_> {
 
     fn read_index(&mut self, expr: &Expr, object: &Expr, index: &Expr, state: &mut State) -> Value {
         let base = self.eval(object, state);
-        let key = self.eval(index, state).text;
-        let value = match (&base.parts, &key) {
+        let index = self.eval(index, state);
+        let key = &index.text;
+        let value = match (&base.parts, key) {
             (Some(_), Some(key)) => base.part(key).unwrap_or_default(),
+            (None, Some(key)) if base.text.is_some() && base.atoms.is_empty() => letter(&base, key),
             _ => Value { path: base.path.as_ref().map(|path| Rc::from(format!("{path}[]"))), ..base.any_part() },
         };
         let value = match base.path.as_deref().filter(|path| path.len() < MAX_PATH) {
-            Some(path) => self.as_source(&format!("{path}[]"), &value, expr.span).unwrap_or(value),
+            Some(path) => {
+                let named = key.as_deref().filter(|key| is_word(key)).map(|key| format!("{path}.{key}"));
+                let found = named.and_then(|named| self.as_source(&named, &value, expr.span));
+                let found = found.or_else(|| self.as_source(&format!("{path}[]"), &value, expr.span));
+                found.unwrap_or(value)
+            }
             None => value,
         };
-        self.checked(expr, value, state)
+        let mut value = self.checked(expr, value, state);
+        value.add_atoms(&Value::calculated([&index]).atoms);
+        value
     }
 
     /// A part of a value by its name.
@@ -330,8 +340,11 @@ impl Engine<'_, '_> {
         if value.atoms.iter().any(|atom| atom.source == source.kind) {
             // A part of what is untrusted as a whole may be more harmless than the whole.
             let known = source.prefix.as_deref().map(Rc::from);
-            let value = || value.cleaned(source.clean);
-            return known.map(|prefix| Value { prefix: Some(prefix), path: Some(Rc::from(path)), ..value() });
+            if known.is_none() && source.clean == 0 {
+                return None;
+            }
+            let path = Some(Rc::from(path));
+            return Some(Value { prefix: known.or_else(|| value.prefix.clone()), path, ..value.cleaned(source.clean) });
         }
         Some(Value { path: Some(Rc::from(path)), ..Value::of(source, span) })
     }
@@ -354,6 +367,10 @@ impl Engine<'_, '_> {
             let value = self.eval(element, state);
             match key {
                 // What is compared with as it is cannot be an operator itself.
+                Some(key) if self.is_named_for(&value) => {
+                    self.check_name(key, element.span, &value);
+                    container.set_part(Some(key), value);
+                }
                 Some(key) if &**key == "$eq" => container.set_part(Some(key), value.cleaned(self.rules.known.text)),
                 Some(key) => container.set_part(Some(key), value),
                 None => {
@@ -378,6 +395,11 @@ impl Engine<'_, '_> {
 
     /// A text put together from parts.
     pub(super) fn build(&mut self, values: &[Value]) -> Value {
+        self.build_leading(values, true)
+    }
+
+    /// `bound` says that what stands in front of an absolute path still leads.
+    pub(super) fn build_leading(&mut self, values: &[Value], bound: bool) -> Value {
         let mut atoms: Vec<Atom> = Vec::new();
         let (mut constant, mut prefix, mut open) = (String::new(), String::new(), true);
         let (mut shapes, mut known) = (0, true);
@@ -387,9 +409,14 @@ impl Engine<'_, '_> {
         let kept = if several { !self.rules.known.normal } else { Mask::MAX };
         for value in values {
             let own = value.all_atoms();
-            let outside = own.iter().any(|atom| atom.source > PARAMETER);
+            let outside = own.iter().any(|atom| atom.source > PARAMETER && !atom.lasting);
+            // One slash, and no second one behind it: it stays on its host.
+            let local = if constant == "/" { self.rules.mask_of(&["bare"]) } else { 0 };
             for mut atom in own {
                 atom.built |= several;
+                if atom.clean & local != 0 {
+                    atom.clean |= self.rules.mask_of(&["redirect"]);
+                }
                 atom.clean = if atom.clean == Mask::MAX { atom.clean } else { (atom.clean & kept) | led };
                 atoms.push(atom);
             }
@@ -397,7 +424,7 @@ impl Engine<'_, '_> {
             if !outside && value.text.is_none() {
                 led |= self.rules.known.leading;
             }
-            if !outside && value.text.as_deref() != Some("") {
+            if bound && !outside && value.text.as_deref() != Some("") {
                 led |= self.rules.known.absolute;
             }
             shapes |= value.shapes;
@@ -429,6 +456,17 @@ pub(super) fn is_constant_name(name: &str) -> bool {
     letters.len() > 1
         && letters.starts_with(|c: char| c.is_ascii_uppercase())
         && letters.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// A letter of a constant text.
+fn letter(text: &Value, at: &str) -> Value {
+    let letter = at.parse().ok().and_then(|at: usize| text.text.as_deref()?.chars().nth(at));
+    letter.map_or_else(Value::default, |letter| Value::constant(letter.encode_utf8(&mut [0; 4])))
+}
+
+/// A key that could be written as the name of a part.
+fn is_word(key: &str) -> bool {
+    key.len() < 40 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn joined(mut first: Value, second: &Value) -> Value {

@@ -16,6 +16,9 @@ impl Engine<'_, '_> {
         match statement {
             Stmt::Expr(expr) => {
                 self.eval(expr, state);
+                if let Kind::Call(call) = &expr.kind {
+                    self.assume_passed(call, state);
+                }
             }
             Stmt::If(condition, then, otherwise) => self.branch(condition, then, otherwise, state),
             Stmt::Loop(one) => self.repeat(one, state),
@@ -191,11 +194,16 @@ impl Engine<'_, '_> {
         match &target.kind {
             Kind::Name(name) => {
                 self.check_named(name, target.span, &value, state);
+                self.check_name(name, target.span, &value);
                 state.set(name, value);
             }
             Kind::Member(..) => self.write_member(target, value, state),
             Kind::Index(object, index) => {
                 let key = self.eval(index, state).text;
+                if let Some(key) = &key {
+                    self.check_name(key, target.span, &value);
+                }
+                self.check_element(object, target.span, &value, state);
                 if let Kind::Name(name) = &object.kind {
                     let mut container = self.eval(object, state);
                     container.set_part(key.as_deref(), value);

@@ -14,7 +14,7 @@ pub(super) fn formatted(format: &Value, others: &[Value]) -> Vec<Value> {
         parts.push(Value::constant(before));
         let value = if conversion == 'n' { None } else { next.next() };
         match (conversion, value) {
-            ('d', _) => parts.push(Value { path: None, ..Value::default() }),
+            ('d', value) => parts.push(Value::calculated(value)),
             (_, Some(value)) => parts.push(value.clone()),
             (_, None) => parts.extend(others.iter().cloned()),
         }

@@ -160,7 +160,9 @@ impl Engine<'_, '_> {
     fn assume_text_within(&mut self, text: &Expr, subject: &Expr, within: bool, state: &mut State) {
         let parent = text.constant().is_some_and(|text| text.contains("..") || &**text == "/");
         if !within && parent {
-            let mask = self.rules.mask_of(&["path"]);
+            // Without the one an absolute path may still be there, without the other nothing leads anywhere.
+            let harmless = if text.constant().is_some_and(|text| &**text == "/") { "path" } else { "dots" };
+            let mask = self.rules.mask_of(&[harmless]);
             self.check(subject, mask, state);
         }
     }
@@ -171,6 +173,26 @@ impl Engine<'_, '_> {
         let own = values.all_atoms().iter().all(|atom| matches!(atom.source, UNKNOWN | PARAMETER));
         if own && values.text.is_none() {
             self.check_subject(key, Mask::MAX, state);
+        }
+    }
+
+    /// `validate(path);` stands alone: it does not come back with what it refuses. What it does is seen where it is in the file.
+    pub(super) fn assume_passed(&mut self, call: &Call, state: &mut State) {
+        let name = match &call.callee.kind {
+            Kind::Name(name) | Kind::Member(_, name) => Rc::clone(name),
+            _ => return,
+        };
+        if !refuses(&name) || call.arguments.is_empty() {
+            return;
+        }
+        let outline = self.outline;
+        let here = self.by_name.get(&name).into_iter().flatten();
+        let mut texts = here.filter_map(|index| self.lower.source.get(outline.definitions.get(*index)?.span.range()));
+        if texts.any(|text| !gives_up(text)) {
+            return;
+        }
+        for argument in &call.arguments {
+            self.check_subject(&argument.value, Mask::MAX, state);
         }
     }
 
@@ -363,6 +385,20 @@ fn beginning_of(subject: &Expr, other: &Expr) -> Option<Call> {
     let callee = Expr::new(subject.span, Kind::Member(Box::new(object), Rc::from("startsWith")));
     let arguments = vec![super::ir::Argument { name: None, value: other.clone(), spread: false }];
     Some(Call { callee, arguments, constructs: false })
+}
+
+/// Names of functions that throw where a value is not as it must be.
+fn refuses(name: &str) -> bool {
+    let name = name.trim_start_matches('_').to_ascii_lowercase();
+    let about = ["path", "url", "name", "host", "input", "safe", "valid", "param", "allowed", "query", "id", "value"];
+    let says = ["validate", "ensure", "assert", "verify", "check", "require", "refuse", "reject"];
+    name.starts_with("validate")
+        || says.iter().any(|verb| name.starts_with(verb)) && about.iter().any(|one| name.contains(one))
+}
+
+/// Whether the text of a function says that it does not always return.
+fn gives_up(text: &str) -> bool {
+    ["throw", "raise", "abort", "exit", "panic", "Fatal", "assert"].iter().any(|word| text.contains(word))
 }
 
 fn is_pattern(call: &Call) -> bool {

@@ -2,7 +2,7 @@
 
 use super::document::Level;
 use super::engine::{Engine, Judgement, Verdict};
-use super::spec::{Demand, FlowRule, KindId, Mask, PARAMETER};
+use super::spec::{Demand, FlowRule, KindId, Mask, PARAMETER, UNKNOWN};
 use super::summary::ParameterSink;
 use super::value::{Atom, Value};
 use crate::model::Span;
@@ -27,7 +27,9 @@ impl Engine<'_, '_> {
         if begins_harmlessly(spec, asked, value) {
             return self.note(rule, place, Judgement::Harmless, None);
         }
-        let all = value.all_atoms().into_iter();
+        let from = asked.from.as_ref().unwrap_or(&spec.from);
+        // What is only calculated does no harm where nobody asks for it.
+        let all = value.all_atoms().into_iter().filter(|atom| !atom.lasting || from.contains_key(&atom.source));
         let mut open: Vec<Atom> = all.filter(|atom| !self.is_clean(atom.clean, spec.use_of)).collect();
         self.pass_on((rule, place, demand), value.shapes, &open);
         open.retain(|atom| atom.trusted & spec.use_of == 0);
@@ -35,7 +37,6 @@ impl Engine<'_, '_> {
             return self.note(rule, place, Judgement::Harmless, None);
         }
         let shaped = !asked.formed || spec.form.is_none() || value.shapes & spec.shape != 0;
-        let from = asked.from.as_ref().unwrap_or(&spec.from);
         let counts = |atom: &&Atom| match from.get(&atom.source) {
             Some(Level::Any) => shaped,
             Some(Level::Built) => shaped && atom.built,
@@ -44,6 +45,40 @@ impl Engine<'_, '_> {
         match open.iter().filter(counts).max_by_key(|atom| (atom.source != PARAMETER, atom.owner.is_none())) {
             Some(atom) => self.note(rule, place, Judgement::Untrusted, Some(atom)),
             None => self.note(rule, place, Judgement::Unknown, None),
+        }
+    }
+
+    /// Whether the names that a value gets matter.
+    pub(super) fn is_named_for(&self, value: &Value) -> bool {
+        !self.rules.named.is_empty() && value.holds(&|atom| self.rules.named_kinds.contains(&atom.source))
+    }
+
+    /// A value gets a name that may say what it is used for. What a function gives back gets the function's.
+    pub(super) fn check_name(&mut self, name: &str, span: Span, value: &Value) {
+        if !self.is_named_for(value) {
+            return self.check_given(name, span, value);
+        }
+        let (rules, span) = (self.rules, self.assigned.unwrap_or(span));
+        for (_, sink) in rules.named.iter().filter(|(named, _)| named.is_match(name)) {
+            self.judge(sink.rule, span, value, sink.demand);
+        }
+    }
+
+    /// A function that gets a name: what it gives back gets it too.
+    fn check_given(&mut self, name: &str, span: Span, value: &Value) {
+        let Some(function) = &value.function else { return };
+        if self.is_named_for(&function.returns) {
+            let returns = function.returns.clone();
+            self.check_name(name, span, &returns);
+        }
+    }
+
+    /// Something is wrong whatever the values come from.
+    pub(super) fn found(&mut self, rule: usize, place: Span) {
+        let on = self.on.get(rule).copied().unwrap_or(false);
+        if on && !self.rules.rules.get(rule).is_some_and(|spec| self.is_excepted(spec)) {
+            let verdict = Verdict { judgement: Judgement::Untrusted, flow: Some((UNKNOWN, Vec::new())), owner: None };
+            self.verdicts.entry((rule, place)).or_insert(verdict);
         }
     }
 

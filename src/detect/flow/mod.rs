@@ -110,6 +110,7 @@ pub(super) fn follow(tree: &Tree, language: Language, rules: &FlowRules, on: &[b
         engine.summary(index);
     }
     engine.callers();
+    engine.users();
     engine.settle();
     let cut = engine.cut || lower.is_cut();
     Outcome { uses: uses(&engine, rules), cut }
@@ -120,8 +121,10 @@ pub(super) fn follow(tree: &Tree, language: Language, rules: &FlowRules, on: &[b
 fn order(definitions: &[Definition<'_>], source: &str, places: &[usize], rules: &FlowRules) -> Vec<usize> {
     let returns = |definition: &Definition<'_>| {
         let text = source.get(definition.span.range()).unwrap_or_default();
-        let head = text.lines().take_while(|line| line.trim_start().starts_with('@')).collect::<Vec<_>>();
-        rules.returns.iter().any(|(decorated, _)| head.iter().any(|line| decorated.is_match(line.trim())))
+        // Functions inside of it may be such ones as well.
+        let marks = || text.lines().map(str::trim).filter(|line| line.starts_with('@'));
+        !rules.returns.is_empty()
+            && rules.returns.iter().any(|(decorated, _)| marks().any(|mark| decorated.is_match(mark)))
     };
     let hit = |definition: &Definition<'_>| {
         let from = places.partition_point(|place| *place < definition.span.start);
@@ -152,7 +155,9 @@ fn order(definitions: &[Definition<'_>], source: &str, places: &[usize], rules: 
 fn uses(engine: &Engine<'_, '_>, rules: &FlowRules) -> Vec<Use> {
     let mut uses = Vec::new();
     for ((rule, span), verdict) in &engine.verdicts {
+        let at_source = rules.rules.get(*rule).is_some_and(|rule| rule.at_source);
         let flow = match (&verdict.judgement, &verdict.flow) {
+            (Judgement::Harmless, _) if at_source => continue,
             (Judgement::Harmless, _) if !engine.cut => Flow::Harmless,
             (Judgement::Untrusted, Some((kind, spans))) => {
                 let name = if *kind == PARAMETER { "parameter" } else { rules.kind_name(*kind) };
@@ -160,7 +165,14 @@ fn uses(engine: &Engine<'_, '_>, rules: &FlowRules) -> Vec<Use> {
             }
             _ => continue,
         };
-        uses.push(Use { rule: *rule, span: *span, flow });
+        let span = match &flow {
+            Flow::Untrusted { spans, .. } if at_source => spans.first().copied().unwrap_or(*span),
+            _ => *span,
+        };
+        // One source may come to several sinks.
+        if !at_source || !uses.iter().any(|one: &Use| (one.rule, one.span) == (*rule, span)) {
+            uses.push(Use { rule: *rule, span, flow });
+        }
     }
     uses
 }

@@ -24,7 +24,15 @@ impl Engine<'_, '_> {
             return Value { path, ..Value::default() };
         }
         let owner = Some((id, number));
-        let atom = Atom { source: PARAMETER, owner, clean: 0, trusted: 0, built: false, trail: Trail::at(span) };
+        let atom = Atom {
+            source: PARAMETER,
+            owner,
+            clean: 0,
+            trusted: 0,
+            built: false,
+            lasting: false,
+            trail: Trail::at(span),
+        };
         Value { path, atoms: vec![atom], ..Value::default() }
     }
 

@@ -64,6 +64,10 @@ impl<T> Patterns<T> {
         self.matching(paths).into_iter().next()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub fn any(&self, paths: &[&str]) -> bool {
         self.first(paths).is_some()
     }

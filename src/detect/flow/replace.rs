@@ -44,6 +44,9 @@ impl Engine<'_, '_> {
         let pattern =
             receiver.filter(|_| method == "sub" || method.starts_with("ReplaceAllS")).or(texts.first().copied())?;
         let regex = self.is_regex(pattern) || by_pattern && self.lower.language != Language::JavaScript;
+        if matches!(&*bare(pattern), "^\\/+" | "^/+" | "^\\/*" | "^[\\/\\\\]+" | "^[/\\\\]+") {
+            return Some(self.rules.mask_of(&["absolute", "bare"]));
+        }
         if self.is_upwards(pattern, site) {
             return Some(self.rules.mask_of(&["dots"]));
         }
@@ -91,6 +94,26 @@ impl Engine<'_, '_> {
         let texts = site.receiver().into_iter().chain(site.given.iter().map(|given| &given.value));
         let pattern = texts.filter_map(|value| value.text.as_deref()).next();
         pattern.and_then(|text| allowed(&bare(text))).map_or(0, |allowed| self.without(&allowed))
+    }
+
+    /// What a text is harmless for that no slash stands in front of.
+    pub(super) fn trimmed(&self, site: &Site<'_>) -> Mask {
+        let cut = match site.method() {
+            "strip" | "lstrip" => site.given.first(),
+            "Trim" | "TrimLeft" => site.given.get(1),
+            _ => return 0,
+        };
+        let slash = cut.and_then(|cut| cut.value.text.as_deref()).is_some_and(|cut| cut.contains('/'));
+        if slash { self.rules.mask_of(&["absolute", "bare"]) } else { 0 }
+    }
+
+    /// A path in its normal form that begins with the root has no part left that leads upwards; where it leads from the root is
+    /// another matter.
+    pub(super) fn below_root(&self, path: &mut Value) {
+        let (dots, absolute) = (self.rules.mask_of(&["dots"]), self.rules.known.absolute);
+        for atom in path.atoms.iter_mut().filter(|atom| atom.clean & self.rules.mask_of(&["path"]) == 0) {
+            atom.clean = (atom.clean | dots) & !absolute;
+        }
     }
 
     fn is_script(&self) -> bool {

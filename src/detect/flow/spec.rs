@@ -1,6 +1,6 @@
 //! The data flow of a language as rule files tell it: what is untrusted, where it must not go, what makes it harmless.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use regex::Regex;
@@ -44,6 +44,8 @@ pub(super) struct FlowRule {
     pub unless_near: Option<Regex>,
     pub unless_file: Option<Regex>,
     pub only_file: Option<Regex>,
+    /// The finding stands where the value comes from.
+    pub at_source: bool,
 }
 
 /// Where a value must not go.
@@ -53,11 +55,18 @@ pub(super) struct Sink {
     pub arguments: Vec<Argument>,
     /// Arguments or options that must be like this.
     pub conditions: Vec<(String, Regex)>,
+    /// Those that must be such texts.
+    pub written: Vec<(String, Regex)>,
     /// Arguments or options that must not be given.
     pub absent: Vec<String>,
     /// The number of what it asks of a value.
     pub demand: usize,
     pub constructs: Option<bool>,
+    /// The conditions alone make it a finding.
+    pub always: bool,
+    /// Only in files that hold this: the number of the expression in `FlowRules::files`.
+    pub file: Option<usize>,
+    pub except: Patterns<()>,
 }
 
 /// What a sink asks of a value beyond what its rule does.
@@ -80,10 +89,13 @@ pub(super) struct Source {
     pub prefix: Option<Arc<str>>,
     /// A call with more arguments is none.
     pub most: Option<usize>,
+    pub conditions: Vec<(String, Regex)>,
     /// Arguments that are filled.
     pub into: Vec<Argument>,
     /// Only in files that hold this: the number of the expression in `FlowRules::files`.
     pub file: Option<usize>,
+    /// What is calculated from it is one too.
+    pub lasting: bool,
 }
 
 /// What makes values harmless, and whether that counts only where nothing else does.
@@ -138,6 +150,8 @@ pub(super) struct Pass {
     pub format: Option<Argument>,
     /// Every argument becomes a part of one text.
     pub joins: bool,
+    /// A part that is absolute stands for all.
+    pub overrides: bool,
     pub cleans: Mask,
     /// Arguments that are filled.
     pub into: Vec<Argument>,
@@ -175,11 +189,18 @@ pub(in crate::detect) struct FlowRules {
     pub(super) guards: Patterns<Guard>,
     pub(super) exits: Patterns<()>,
     pub(super) builders: Patterns<()>,
+    pub(super) containers: Patterns<()>,
     pub(super) trusted: Vec<(Regex, Mask)>,
     pub(super) plain_types: Vec<Regex>,
     pub(super) calls: Patterns<Sink>,
     pub(super) assigns: Patterns<Sink>,
+    /// Containers whose elements are assigned.
+    pub(super) elements: Patterns<Sink>,
     pub(super) returns: Vec<(Regex, Sink)>,
+    /// Names that say what a value is used for.
+    pub(super) named: Vec<(Regex, Sink)>,
+    /// The kinds of sources that such names matter for.
+    pub(super) named_kinds: Vec<KindId>,
     pub(super) demands: Vec<Demand>,
     pub(super) known: Known,
     pub(super) traces: Traces,
@@ -207,7 +228,17 @@ impl FlowRules {
         for named in vocabulary {
             flow.add_vocabulary(named.file, &named.document)?;
         }
-        flow.traces = Traces::of([&flow.calls, &flow.assigns], &flow.callbacks);
+        let kinds = |sink: &Sink| flow.rules.get(sink.rule).map(|rule| rule.from.keys().copied().collect::<Vec<_>>());
+        flow.named_kinds = flow.named.iter().filter_map(|(_, sink)| kinds(sink)).flatten().collect();
+        flow.traces = Traces::of([&flow.calls, &flow.assigns, &flow.elements], &flow.callbacks);
+        let rules: BTreeSet<usize> = flow.named.iter().map(|(_, sink)| sink.rule).collect();
+        for rule in rules {
+            let from = flow.rules.get(rule).map(|rule| &rule.from);
+            let counts = |source: &Source| from.is_some_and(|from| from.contains_key(&source.kind));
+            flow.traces.begin_at(rule, &flow.sources, counts);
+        }
+        // The engine tells these by itself, whether a document names them or not.
+        flow.mask("", &Names::Some(["dots", "absolute", "bare"].map(str::to_owned).to_vec()))?;
         flow.known = Known {
             leading: flow.mask_of(&["url", "redirect"]),
             pairs: PAIRS.iter().map(|(of, both)| (flow.mask_of(&[*of]), flow.mask_of(both))).collect(),
@@ -235,7 +266,9 @@ impl FlowRules {
         let unless_file = optional(file, flow.unless_file.as_deref())?;
         let only_file = optional(file, flow.only_file.as_deref())?;
         let shape = 1 << rule;
+        let at_source = flow.at_source;
         self.rules.push(FlowRule {
+            at_source,
             info,
             use_of,
             from,
@@ -262,17 +295,29 @@ impl FlowRules {
         self.demands.push(Demand { formed: spec.formed, single: spec.single, from, unless_prefix });
         let arguments = spec.argument.map(Into::into).unwrap_or_else(|| vec![Argument::Number(0)]);
         let absent = spec.unless.clone();
-        let sink = Sink { rule, arguments, conditions, absent, demand, constructs: None };
+        let mut except = Patterns::default();
+        spec.except.iter().for_each(|pattern| except.add(pattern, &()));
+        let needed = optional(file, spec.only_file.as_deref())?;
+        let number = needed.as_ref().map(|_| self.files.len());
+        self.files.extend(needed);
+        let (always, constructs) = (spec.always, None);
+        let written = self::conditions(file, &spec.written)?;
+        let sink =
+            Sink { rule, arguments, conditions, written, absent, demand, constructs, always, file: number, except };
         for (patterns, constructs) in [(&spec.call, Some(false)), (&spec.new, Some(true))] {
             for pattern in patterns {
                 self.calls.add(pattern, &Sink { constructs, ..sink.clone() });
             }
         }
         for pattern in &spec.assign {
-            self.assigns.add(pattern, &sink);
+            let places = if pattern.ends_with("[]") { &mut self.elements } else { &mut self.assigns };
+            places.add(pattern, &sink);
         }
         if let Some(decorated) = &spec.returned_by {
-            self.returns.push((regex(file, decorated)?, sink));
+            self.returns.push((regex(file, decorated)?, sink.clone()));
+        }
+        if let Some(named) = &spec.named {
+            self.named.push((regex(file, named)?, sink));
         }
         Ok(())
     }
@@ -290,7 +335,8 @@ impl FlowRules {
             let from = pass.from.clone().map_or_else(|| vec![Argument::All], Into::into);
             let cleans = pass.cleans.as_ref().map_or(Ok(0), |cleans| self.mask(file, cleans))?;
             let into = pass.into.clone().map_or_else(Vec::new, Into::into);
-            let meaning = Pass { from, format: pass.format.clone(), joins: pass.joins, cleans, into };
+            let (joins, overrides) = (pass.joins, pass.overrides);
+            let meaning = Pass { from, format: pass.format.clone(), joins, overrides, cleans, into };
             pass.call.iter().for_each(|pattern| self.passes.add(pattern, &meaning));
         }
         for callback in &document.callbacks {
@@ -302,6 +348,7 @@ impl FlowRules {
         }
         document.exits.iter().for_each(|pattern| self.exits.add(pattern, &()));
         document.builders.iter().for_each(|pattern| self.builders.add(pattern, &()));
+        document.containers.iter().for_each(|pattern| self.containers.add(pattern, &()));
         for trusted in &document.trusted {
             let mask = self.mask(file, &trusted.uses)?;
             self.trusted.push((regex(file, &trusted.name)?, mask));
@@ -320,7 +367,9 @@ impl FlowRules {
         let number = needed.as_ref().map(|_| self.files.len());
         self.files.extend(needed);
         let prefix = spec.prefix.as_deref().map(Arc::from);
-        let source = Source { kind, clean, prefix, most: spec.most, into, file: number };
+        let conditions = conditions(file, &spec.whether)?;
+        let source =
+            Source { kind, clean, prefix, most: spec.most, conditions, into, file: number, lasting: spec.lasting };
         spec.read.iter().for_each(|pattern| self.sources.add(pattern, &source));
         if let Some(parameters) = &spec.parameters {
             self.parameters.push(ParameterSource {

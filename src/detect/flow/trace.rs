@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pattern::Patterns;
-use super::spec::{Callback, Sink};
+use super::spec::{Callback, Sink, Source};
 
 /// What must be written in a file for a sink to be in it.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Traces {
 }
 
 impl Traces {
-    pub fn of(sinks: [&Patterns<Sink>; 2], callbacks: &Patterns<Callback>) -> Self {
+    pub fn of(sinks: [&Patterns<Sink>; 3], callbacks: &Patterns<Callback>) -> Self {
         // These stand for parameters, whatever they are called.
         let given: BTreeSet<&str> =
             callbacks.fixed_parts().flat_map(|(_, one)| one.names.iter().map(String::as_str)).collect();
@@ -36,6 +36,15 @@ impl Traces {
             all.traces.push(Trace { rule: sink.rule, words, last });
         }
         all
+    }
+
+    /// A rule whose sinks are only names is looked at where what it follows begins.
+    pub fn begin_at(&mut self, rule: usize, sources: &Patterns<Source>, counts: impl Fn(&Source) -> bool) {
+        for (parts, _) in sources.fixed_parts().filter(|(_, source)| counts(source)) {
+            let words: Vec<usize> =
+                parts.iter().flat_map(|part| words_of(part)).map(|word| self.number(word.to_owned())).collect();
+            self.traces.push(Trace { rule, last: words.last().copied(), words });
+        }
     }
 
     fn number(&mut self, word: String) -> usize {
@@ -90,7 +99,9 @@ mod tests {
     use super::*;
 
     fn sink(rule: usize) -> Sink {
-        Sink { rule, arguments: Vec::new(), conditions: Vec::new(), absent: Vec::new(), demand: 0, constructs: None }
+        let (arguments, conditions, absent, except) = (Vec::new(), Vec::new(), Vec::new(), Patterns::default());
+        let (written, constructs, file) = (Vec::new(), None, None);
+        Sink { rule, arguments, conditions, written, absent, demand: 0, constructs, always: false, file, except }
     }
 
     #[test]
@@ -102,7 +113,7 @@ mod tests {
         assigns.add("JSX.href", &sink(1));
         let mut callbacks = Patterns::default();
         callbacks.add("app.get", &Callback { conditions: Vec::new(), names: vec!["response".to_owned()] });
-        let traces = Traces::of([&calls, &assigns], &callbacks);
+        let traces = Traces::of([&calls, &assigns, &Patterns::default()], &callbacks);
         let on = [true, true];
         assert_eq!(traces.places("d.get('x')", &on), Vec::<usize>::new());
         assert_eq!(traces.places("import requests as r; r.get(u)", &on), vec![24]);

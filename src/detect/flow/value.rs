@@ -73,6 +73,8 @@ pub(super) struct Atom {
     pub trusted: Mask,
     /// It became a part of a longer text.
     pub built: bool,
+    /// Nothing that is calculated from it gets rid of it.
+    pub lasting: bool,
     pub trail: Trail,
 }
 
@@ -110,14 +112,35 @@ impl Value {
     }
 
     pub fn from_source(source: KindId, span: Span) -> Self {
-        let atom = Atom { source, owner: None, clean: 0, trusted: 0, built: false, trail: Trail::at(span) };
+        let atom =
+            Atom { source, owner: None, clean: 0, trusted: 0, built: false, lasting: false, trail: Trail::at(span) };
         Self { atoms: vec![atom], ..Self::default() }
     }
 
     /// What is read at a place that is a source.
     pub fn of(source: &Source, span: Span) -> Self {
         let prefix = source.prefix.as_deref().map(Rc::from);
-        Self { prefix, ..Self::from_source(source.kind, span).cleaned(source.clean) }
+        let mut value = Self { prefix, ..Self::from_source(source.kind, span).cleaned(source.clean) };
+        value.atoms.iter_mut().for_each(|atom| atom.lasting = source.lasting);
+        value
+    }
+
+    /// What is left of values in what is calculated from them.
+    pub fn calculated<'v>(values: impl IntoIterator<Item = &'v Self>) -> Self {
+        let mut left = Self::default();
+        for value in values {
+            if value.holds(&|atom| atom.lasting) {
+                let atoms = value.all_atoms().into_iter().filter(|atom| atom.lasting);
+                left.add_atoms(&atoms.collect::<Vec<_>>());
+            }
+        }
+        left
+    }
+
+    /// Whether one of its sources, or of those of its parts, is like this.
+    pub fn holds(&self, like: &dyn Fn(&Atom) -> bool) -> bool {
+        let within = |parts: &Rc<Parts>| parts.known.values().any(|part| part.holds(like));
+        self.atoms.iter().any(like) || self.parts.as_ref().is_some_and(within)
     }
 
     pub fn constant(text: &str) -> Self {

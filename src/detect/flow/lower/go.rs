@@ -19,7 +19,15 @@ impl<'t> Lower<'t> {
             "selector_expression" => Kind::Member(self.boxed(node, "operand"), self.field_text(node, "field")),
             "qualified_type" => Kind::Name(self.name(node)),
             "index_expression" => Kind::Index(self.boxed(node, "operand"), self.boxed(node, "index")),
-            "slice_expression" => Kind::Same(vec![self.field(node, "operand")]),
+            "slice_expression" if node.child_by_field_name("start").is_none() => {
+                Kind::Same(vec![self.field(node, "operand")])
+            }
+            // A part of a list, which is counted anew.
+            "slice_expression" => {
+                let callee = Kind::Member(self.boxed(node, "operand"), Rc::from("slice"));
+                let callee = Expr::new(span(node), callee);
+                Kind::Call(Box::new(Call { callee, arguments: Vec::new(), constructs: false }))
+            }
             "call_expression" => self.go_call(node),
             "type_conversion_expression" => Kind::Same(vec![self.field(node, "operand")]),
             "type_assertion_expression" => Kind::Same(vec![self.field(node, "operand")]),
@@ -53,7 +61,13 @@ impl<'t> Lower<'t> {
 
     /// `T{…}` is a container; of which type it is shows in calls of its methods.
     fn go_literal(&self, node: Node<'t>) -> Kind {
-        node.child_by_field_name("body").map_or(Kind::Unknown, |body| self.expr(body).kind)
+        let Some(body) = node.child_by_field_name("body") else { return Kind::Unknown };
+        let body = self.expr(body);
+        let kind = node.child_by_field_name("type").filter(|kind| kind.kind() == "qualified_type");
+        let filled = matches!(&body.kind, Kind::Collection(elements) if !elements.is_empty());
+        let Some(kind) = kind.filter(|_| filled) else { return body.kind };
+        let callee = Expr::new(span(kind), Kind::Name(self.name(kind)));
+        Kind::Call(Box::new(Call { callee, arguments: vec![positional(body)], constructs: true }))
     }
 
     fn go_elements(&self, node: Node<'t>) -> Kind {
@@ -226,8 +240,13 @@ impl<'t> Lower<'t> {
             let version = |part: &&str| {
                 part.len() > 1 && part.starts_with('v') && part.get(1..).is_some_and(|n| n.parse::<u32>().is_ok())
             };
-            let package = path.rsplit('/').find(|part| !version(part)).unwrap_or(path);
-            let local = spec.child_by_field_name("name").map_or_else(|| Rc::from(package), |name| self.name(name));
+            // The one that is used by that name with no other meaning but a better generator.
+            let package = match path {
+                "crypto/rand" => "crypto_rand",
+                _ => path.rsplit('/').find(|part| !version(part)).unwrap_or(path),
+            };
+            let short = package.trim_start_matches("crypto_");
+            let local = spec.child_by_field_name("name").map_or_else(|| Rc::from(short), |name| self.name(name));
             names.push((local, Rc::from(package)));
         }
         names

@@ -17,6 +17,7 @@ impl<'t> Lower<'t> {
             "true" | "false" => Kind::Constant(self.name(node)),
             "null_literal" => Kind::Constant(Rc::from("null")),
             kind if kind.ends_with("_literal") && kind != "class_literal" => Kind::Constant(self.name(node)),
+            "field_access" if is_qualified_class(self.text(node)) => Kind::Name(self.field_text(node, "field")),
             "field_access" => Kind::Member(self.boxed(node, "object"), self.field_text(node, "field")),
             "array_access" => Kind::Index(self.boxed(node, "array"), self.boxed(node, "index")),
             "method_invocation" => self.java_call(node),
@@ -250,4 +251,13 @@ impl<'t> Lower<'t> {
         let body = self.block(node.child_by_field_name("body"));
         into.push(Stmt::Try(Box::new(Try { body, handlers, otherwise: Vec::new(), last })));
     }
+}
+
+/// `java.nio.file.Paths`: a class by its full name.
+fn is_qualified_class(text: &str) -> bool {
+    const ROOTS: [&str; 9] = ["java.", "javax.", "jakarta.", "org.", "com.", "net.", "io.", "edu.", "sun."];
+    let (package, class) = text.rsplit_once('.').unwrap_or_default();
+    ROOTS.iter().any(|root| text.starts_with(root))
+        && class.starts_with(|c: char| c.is_ascii_uppercase())
+        && package.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_'))
 }

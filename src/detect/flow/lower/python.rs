@@ -87,7 +87,11 @@ impl<'t> Lower<'t> {
         let value = self.boxed(node, "value");
         match in_field(node, "subscript").as_slice() {
             [only] if only.kind() != "slice" => Kind::Index(value, Box::new(self.expr(*only))),
-            _ => Kind::Same(vec![*value]),
+            // A part of a list, which is counted anew.
+            _ => {
+                let callee = Expr::new(value.span, Kind::Member(value, Rc::from("slice")));
+                Kind::Call(Box::new(Call { callee, arguments: Vec::new(), constructs: false }))
+            }
         }
     }
 
@@ -127,7 +131,12 @@ impl<'t> Lower<'t> {
         match &*self.field_text(node, "operator") {
             "+" => self.sum(node),
             "%" => self.python_percent(node),
-            "/" => Kind::Text(vec![self.field(node, "left"), self.field(node, "right")]),
+            "/" => {
+                // Of paths: what is joined, as by the function for it.
+                let callee = Expr::new(span(node), Kind::Name(Rc::from("os.path.join")));
+                let arguments = vec![positional(self.field(node, "left")), positional(self.field(node, "right"))];
+                Kind::Call(Box::new(Call { callee, arguments, constructs: false }))
+            }
             "|" => Kind::Same(vec![self.field(node, "left"), self.field(node, "right")]),
             "*" => {
                 let (left, right) = (self.field(node, "left"), self.field(node, "right"));
