@@ -24,8 +24,8 @@ const NEW_FILES: usize = 50;
 
 /// What became of findings that were looked for again.
 enum Again {
-    /// They stand, and this run takes them up.
-    Run(CaseId, Generation),
+    /// They stand, and these runs take them up.
+    Runs(Vec<(CaseId, Generation)>),
     /// None of them stands, or all that do need nothing. What comes back after `for_good` is seen by a scan.
     Nothing { for_good: bool },
 }
@@ -38,18 +38,18 @@ struct Found {
 }
 
 impl Healer {
-    /// Opens the next run for a superseded one: its findings, as far as they still stand at the branch's head.
-    pub(super) async fn judge_anew(&self, leased: &Leased) -> Result<Option<(CaseId, Generation)>, HealError> {
+    /// Opens the next runs for a superseded one: its findings, as far as they still stand at the branch's head.
+    pub(super) async fn judge_anew(&self, leased: &Leased) -> Result<Vec<(CaseId, Generation)>, HealError> {
         let walk = replay(leased)?;
         let fingerprints = walk.findings.iter().map(|f| f.fingerprint.clone()).collect();
         match self.open_again(&leased.head.summary, walk.commit, &fingerprints).await? {
-            Again::Run(case, generation) => Ok(Some((case, generation))),
-            Again::Nothing { for_good: true } => Ok(None),
+            Again::Runs(runs) => Ok(runs),
+            Again::Nothing { for_good: true } => Ok(Vec::new()),
             Again::Nothing { for_good: false } => {
                 let head = &leased.head;
                 let since = format!("superseded in {}", head.generation.0);
                 trail::put(&*self.ports.state, look_again(&head.summary.repository.id, &head.case, &since)).await?;
-                Ok(None)
+                Ok(Vec::new())
             }
         }
     }
@@ -66,7 +66,7 @@ impl Healer {
             match self.look_at(&CaseId::from_stored(mark.key.sk.clone())).await? {
                 None | Some(Again::Nothing { for_good: false }) => continue,
                 Some(Again::Nothing { for_good: true }) => {}
-                Some(Again::Run(case, generation)) => opened.push((case, generation)),
+                Some(Again::Runs(runs)) => opened.extend(runs),
             }
             unmark(&mark, state).await?;
         }
@@ -98,7 +98,7 @@ impl Healer {
         }))
     }
 
-    /// Opens a run for those of the findings, known since `commit`, that still stand at the branch's head.
+    /// Opens runs for those of the findings, known since `commit`, that still stand at the branch's head.
     async fn open_again(
         &self,
         summary: &Summary,
@@ -111,42 +111,58 @@ impl Healer {
         // Read after the head: what comes back once the scan stands here is part of a later range.
         let position = self.position(repository, &summary.reference).await?;
         let nothing = Again::Nothing { for_good: position.is_none_or(|position| position == head) };
-        let Some(file) = self.where_it_is(summary, (commit, &head), fingerprints).await? else { return Ok(nothing) };
+        let mut runs = Vec::new();
+        for file in self.where_it_is(summary, (commit, &head), fingerprints).await? {
+            runs.extend(self.open_there(summary, &head, &file, fingerprints).await?);
+        }
+        Ok(if runs.is_empty() { nothing } else { Again::Runs(runs) })
+    }
+
+    /// Opens a run for those of the findings that stand in a file.
+    async fn open_there(
+        &self,
+        summary: &Summary,
+        head: &CommitId,
+        file: &Found,
+        fingerprints: &BTreeSet<Fingerprint>,
+    ) -> Result<Vec<(CaseId, Generation)>, HealError> {
+        let repository = &summary.repository;
         let mut findings = self.standing(summary, (&file.path, &file.bytes), fingerprints);
         if look::of_rule(&summary.rule).is_some() {
             let wanted = |finding: &Finding| fingerprints.contains(&finding.fingerprint);
             findings.extend(self.claimed_before(&repository.id, (&file.path, &file.bytes), wanted).await?);
         }
         if findings.is_empty() {
-            return Ok(nothing);
+            return Ok(Vec::new());
         }
         let request = ScanRequest {
             repository: repository.clone(),
             reference: summary.reference.clone(),
             base: None,
-            head,
+            head: head.clone(),
             pusher: summary.pusher.clone(),
             external: Vec::new(),
         };
         let mut report = ScanReport::default();
         self.open_case(&request, &mut report, (&summary.rule, &file.path, &file.blob), &findings).await?;
-        Ok(report.runs.into_iter().next().map_or(nothing, |(case, generation)| Again::Run(case, generation)))
+        Ok(report.runs)
     }
 
-    /// The case's file at the head: under its path, or where it was moved to since `commit`.
+    /// The case's file at the head: under its path, or where it was moved to since `commit`. Of several files with the same
+    /// content nobody can say which one it became, and the one that git names may be another: all of them are looked at.
     async fn where_it_is(
         &self,
         summary: &Summary,
         (commit, head): (&CommitId, &CommitId),
         fingerprints: &BTreeSet<Fingerprint>,
-    ) -> Result<Option<Found>, HealError> {
+    ) -> Result<Vec<Found>, HealError> {
         let (forge, repository) = (&self.ports.forge, &summary.repository);
         if let Some(file) = forge.read(repository, head, &summary.path).await? {
-            return Ok(Some(Found { path: summary.path.clone(), blob: file.blob, bytes: file.bytes }));
+            return Ok(vec![Found { path: summary.path.clone(), blob: file.blob, bytes: file.bytes }]);
         }
         let changes = match forge.changed_files(repository, Some(commit), head).await {
             // A force push took the commit away: what there is now is new to the scan.
-            Err(PortError { kind: ErrorKind::Missing, .. }) => return Ok(None),
+            Err(PortError { kind: ErrorKind::Missing, .. }) => return Ok(Vec::new()),
             other => other?,
         };
         // Where a force push came in between it is a new file, which is known by what is in it.
@@ -154,16 +170,17 @@ impl Healer {
             changes.files.into_iter().partition(|change| change.base_path.as_ref() == Some(&summary.path));
         let new = other.into_iter().filter(|change| change.base_path.is_none()).take(NEW_FILES);
         let ignored = self.policy.ignored()?;
+        let mut found = Vec::new();
         for change in moved.into_iter().chain(new) {
             if ignored.is_match(change.path.as_str()) || self.detector.refuses(&change.path, change.size).is_some() {
                 continue;
             }
             let bytes = forge.read_blob(repository, &change.blob).await?;
             if !self.standing(summary, (&change.path, &bytes), fingerprints).is_empty() {
-                return Ok(Some(Found { path: change.path, blob: change.blob, bytes }));
+                found.push(Found { path: change.path, blob: change.blob, bytes });
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Those of the findings that stand in a text, under the path where it is now.

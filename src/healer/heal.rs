@@ -23,8 +23,8 @@ pub struct CaseReport {
     pub decided: Option<Decided>,
     /// The decided change as a unified diff, for people: without secrets.
     pub diff: Option<String>,
-    /// The run in which a superseded run's findings are judged anew; of another case when its file was moved.
-    pub anew: Option<(CaseId, Generation)>,
+    /// The runs in which a superseded run's findings are judged anew; of other cases when its file was moved.
+    pub anew: Vec<(CaseId, Generation)>,
     /// Set when another worker holds the lease: nothing was done here.
     pub busy_until: Option<UnixMillis>,
 }
@@ -67,7 +67,7 @@ impl Healer {
         };
         let anew = match (&outcome, leased.head.state) {
             (Ok(()), RunState::Superseded) => self.judge_anew(&leased).await,
-            _ => Ok(None),
+            _ => Ok(Vec::new()),
         };
         let due = match (&anew, &outcome) {
             (Err(_), _) | (_, Err(HealError::OutOfTime)) => Some(self.ports.clock.now()),
@@ -263,7 +263,7 @@ fn from_head(head: &RunHead, decided: Option<Decided>) -> CaseReport {
         summary: head.summary.clone(),
         decided,
         diff: None,
-        anew: None,
+        anew: Vec::new(),
         busy_until: None,
     }
 }

@@ -313,9 +313,7 @@ impl Worker {
             return Ok(Some(wait(until)));
         }
         // A deferred run comes back through the index of due work.
-        if let Some(run) = report.anew {
-            self.enqueue(&[run]).await?;
-        }
+        self.enqueue(&report.anew).await?;
         Ok(None)
     }
 

@@ -154,6 +154,9 @@ async fn with_due(
     Ok(runs)
 }
 
+/// How often a case is worked on in one call: its file may move away again and again.
+const ROUNDS: usize = 20;
+
 async fn heal_one(
     output: &Output,
     healer: &Healer,
@@ -164,18 +167,20 @@ async fn heal_one(
     let spinner = output.spinner(label.to_owned());
     let bar = spinner.clone();
     let progress = move |step: &Step| bar.set_message(format!("{label}: {}", doing(step)));
-    let (mut case, mut generation) = (case.clone(), generation);
-    // A superseded run is judged anew at once, and another worker's lease is waited for.
-    for _ in 0..10 {
+    let mut left = vec![(case.clone(), generation)];
+    // A superseded run is judged anew at once, and another worker's lease is waited for. What is left after that is due later.
+    for _ in 0..ROUNDS {
+        let Some((case, generation)) = left.pop() else { break };
         let report = healer.heal(&case, generation, &progress).await?;
-        if let Some(next) = report.anew {
-            (case, generation) = next;
+        if !report.anew.is_empty() {
+            left.extend(report.anew);
             continue;
         }
         let Some(until) = report.busy_until else {
             done.cases.push(report);
-            break;
+            continue;
         };
+        left.push((case, generation));
         let wait = Duration::from_millis(until.saturating_sub(healer.ports().clock.now()) + 50);
         spinner.set_message(format!("{label}: another worker holds it, waiting up to {}s", wait.as_secs() + 1));
         tokio::time::sleep(wait).await;

@@ -147,6 +147,32 @@ async fn a_file_that_was_renamed_before_delivery_is_healed_where_it_is_now() {
     }
 }
 
+/// Git takes one of several files with the same content for the one that was moved, perhaps the wrong one.
+#[tokio::test]
+async fn a_file_that_was_renamed_is_found_also_beside_a_new_one_with_the_same_content() {
+    for twin in ["aa/first.py", "src/twin.py", "zz/last.py"] {
+        let world = World::new().await;
+        world.pushed(FILE, BAD).await;
+        world.process().worker.work(1).await.unwrap();
+        moves(&world, BAD);
+        world.process().worker.reconcile().await.unwrap();
+        world.push(twin, BAD);
+        world.settle().await;
+        world.assert_ended().await;
+        let mut states: Vec<_> =
+            world.runs().await.into_iter().map(|run| (run.summary.path.to_string(), run.state)).collect();
+        states.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut expected = vec![
+            (FILE.to_owned(), RunState::Superseded),
+            (MOVED.to_owned(), RunState::Done),
+            (twin.to_owned(), RunState::Done),
+        ];
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(states, expected);
+        assert_eq!((world.branches().len(), world.pull_requests(), world.notices()), (2, 2, 2));
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_was_renamed_while_its_findings_waited_is_healed_where_it_is_now() {
     let world = healed().await;
