@@ -2,9 +2,10 @@
 
 use codehealer::decide::best_by_finding;
 use codehealer::detect::Detector;
+use codehealer::fix::edit;
 use codehealer::fix::pattern::{self, Request, propose, rule_record};
-use codehealer::fix::score::{CaseFacts, score};
-use codehealer::fix::verify::{self, Known, NewPackages, Patched, VerifyInput};
+use codehealer::fix::score::{CaseFacts, at_best, score};
+use codehealer::fix::verify::{self, Known, NewPackages, VerifiedCandidate, VerifyInput};
 use codehealer::local::memory::LocalMemory;
 use codehealer::model::{Candidate, CandidateJudged, Evidence, Rejection, Verdict};
 use codehealer::ports::{FixMemory, FixQuery};
@@ -22,7 +23,7 @@ const NEIGHBOURS: usize = 40;
 pub struct Pending<'a> {
     lesson: &'a Lesson,
     known: usize,
-    candidates: Vec<(Candidate, Result<Patched, Rejection>)>,
+    candidates: Vec<Candidate>,
     milliseconds: f64,
 }
 
@@ -49,47 +50,32 @@ impl<'a> Pending<'a> {
             similar: &near,
         };
         let record = rule_record(&near, &finding.rule.id);
-        let known = Known::default();
         let candidates = propose(&request).into_iter().map(|proposal| {
             let edits = proposal.edits(lesson.language, &lesson.path, text);
-            let candidate =
-                Candidate { title: String::new(), edits, evidence: proposal.evidence(String::new(), record) };
-            let targets = std::slice::from_ref(finding);
-            let input = VerifyInput {
-                new_packages: NewPackages::by(&candidate.evidence),
-                known: Some(&known),
-                ..VerifyInput::new(&lesson.path, text, targets, &candidate.edits)
-            };
-            let checked = verify::check_edits(&input);
-            (candidate, checked)
+            Candidate { title: String::new(), edits, evidence: proposal.evidence(String::new(), record) }
         });
         let candidates = candidates.collect();
         Self { lesson, known: near.len(), candidates, milliseconds: began.milliseconds() }
     }
 
-    /// Texts that the external scanner must see.
-    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.candidates
-            .iter()
-            .filter_map(|(_, checked)| Some((self.lesson.path.as_str(), checked.as_ref().ok()?.text())))
+    /// Texts that the external scanner may have to see.
+    pub fn texts(&self) -> Vec<(&str, String)> {
+        let made = |candidate: &Candidate| edit::apply(&self.lesson.pair.before, &candidate.edits).ok();
+        self.candidates.iter().filter_map(|one| Some((self.lesson.path.as_str(), made(one)?))).collect()
     }
 
     pub fn finish(self, checker: &Checker, detector: &Detector) -> Told {
         let lesson = self.lesson;
-        let place = (&lesson.repository, &lesson.path);
-        let (mut texts, mut judged, mut milliseconds) = (Vec::new(), Vec::new(), self.milliseconds);
-        for (candidate, checked) in self.candidates {
-            let verified = checked.and_then(|patched| {
-                let began = Began::now();
-                let mut after = own_findings(detector, place, patched.text());
-                milliseconds += began.milliseconds();
-                after.extend(checker.findings(place.0, place.1, patched.text()));
-                let began = Began::now();
-                let verified = verify::check_findings(patched, &lesson.before, &after);
-                milliseconds += began.milliseconds();
-                verified
-            });
-            let facts = CaseFacts::of(&lesson.finding);
+        let facts = CaseFacts::of(&lesson.finding);
+        let (mut texts, mut judged, mut milliseconds) = (Vec::new(), Vec::<CandidateJudged>::new(), self.milliseconds);
+        let (known, proposed) = (Known::default(), self.candidates.len());
+        for candidate in self.candidates {
+            // As the healer does: what cannot be chosen any more is not checked.
+            let reached = judged.iter().filter_map(|one| one.scored.as_ref()).map(|scored| scored.confidence).max();
+            if reached.is_some_and(|reached| at_best(&candidate.evidence, &facts) <= reached) {
+                continue;
+            }
+            let verified = check((lesson, &known), &candidate, (checker, detector), &mut milliseconds);
             let scored = verified.as_ref().ok().map(|verified| score(&candidate.evidence, verified, &facts));
             texts.push(verified.as_ref().ok().map(|verified| verified.text().to_owned()));
             let verdict = verified.map_or_else(Verdict::Rejected, |verified| verified.verdict());
@@ -112,7 +98,7 @@ impl<'a> Pending<'a> {
             repo: lesson.pair.repo.clone(),
             rule: lesson.pair.rule.clone(),
             known: self.known,
-            proposed: judged.len(),
+            proposed,
             confidence: best.and_then(|best| best.scored.as_ref()).map(|scored| scored.confidence.percent()),
             scored: best.and_then(|b| b.scored.as_ref()).map(|s| s.lines.iter().map(|l| l.reason.clone()).collect()),
             supports,
@@ -136,4 +122,32 @@ impl<'a> Pending<'a> {
             ..Told::default()
         }
     }
+}
+
+/// Every check of one candidate, as the product makes them; the external scanner's time is not counted.
+fn check(
+    (lesson, known): (&Lesson, &Known),
+    candidate: &Candidate,
+    (checker, detector): (&Checker, &Detector),
+    milliseconds: &mut f64,
+) -> Result<VerifiedCandidate, Rejection> {
+    let began = Began::now();
+    let targets = std::slice::from_ref(&lesson.finding);
+    let input = VerifyInput {
+        new_packages: NewPackages::by(&candidate.evidence),
+        known: Some(known),
+        ..VerifyInput::new(&lesson.path, &lesson.pair.before, targets, &candidate.edits)
+    };
+    let checked = verify::check_edits(&input);
+    *milliseconds += began.milliseconds();
+    let patched = checked?;
+    let place = (&lesson.repository, &lesson.path);
+    let began = Began::now();
+    let mut after = own_findings(detector, place, patched.text());
+    *milliseconds += began.milliseconds();
+    after.extend(checker.findings(place.0, place.1, patched.text()));
+    let began = Began::now();
+    let verified = verify::check_findings(patched, &lesson.before, &after);
+    *milliseconds += began.milliseconds();
+    verified
 }

@@ -104,8 +104,8 @@ pub fn run(lessons: &Lessons, checker: &Checker, options: &Options) -> Vec<Told>
                 }
                 let pending: Vec<Pending<'_>> =
                     tests.iter().map(|lesson| Pending::begin(&store, runtime.handle(), lesson)).collect();
-                let texts: Vec<(&str, &str)> = pending.iter().flat_map(Pending::texts).collect();
-                checker.ask(&texts);
+                let texts: Vec<(&str, String)> = pending.iter().flat_map(Pending::texts).collect();
+                checker.ask(&texts.iter().map(|(path, text)| (*path, text.as_str())).collect::<Vec<_>>());
                 let detector = detector();
                 for one in pending {
                     told.push(Told { split, size: *size, seed, ..one.finish(checker, &detector) });

@@ -1,5 +1,6 @@
 //! The languages whose grammar is linked in, and parsing with them.
 
+use std::ops::Range;
 use std::thread;
 
 use ast_grep_language::SupportLang;
@@ -67,6 +68,29 @@ pub fn of(tree: &Tree) -> Option<Language> {
 /// When the parser gave up, which needs a text made for that.
 pub fn parse(language: Language, text: &str) -> Result<Tree, ParseError> {
     CodeDoc::parse(text, grammar(language)).map(Tree::doc).ok_or(ParseError(language))
+}
+
+/// The file with these edits made: the bytes that each replaced and what it wrote, disjoint and in source order. `text` is the
+/// result, `old` is of the same language. The tree is the one that [`parse`] gives, in a fraction of the time where little changed and the grammar accepts all.
+///
+/// # Errors
+/// When the parser gave up.
+pub fn reparse(language: Language, old: &Tree, text: &str, edits: &[(Range<usize>, &str)]) -> Result<Tree, ParseError> {
+    // How a parser mends what it does not understand depends on where it came from.
+    let edited = if is_accepted(old) { document(old).edited(text, edits).map(Tree::doc) } else { None };
+    edited.filter(is_accepted).map_or_else(|| parse(language, text), Ok)
+}
+
+/// Whether the grammar accepts all of the text.
+#[must_use]
+pub fn is_accepted(tree: &Tree) -> bool {
+    !document(tree).raw().root_node().has_error()
+}
+
+/// A walk over the nodes of a parsed file as the grammar gives them.
+#[must_use]
+pub fn cursor(tree: &Tree) -> tree_sitter::TreeCursor<'_> {
+    document(tree).raw().walk()
 }
 
 /// The text of a parsed file.

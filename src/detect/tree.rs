@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ast_grep_core::source::{Edit, SgNode};
 use ast_grep_core::{Doc, Position};
 use ast_grep_language::LanguageExt;
-use tree_sitter::{ParseOptions, ParseState, Parser, TreeCursor};
+use tree_sitter::{InputEdit, ParseOptions, ParseState, Parser, Point, TreeCursor};
 
 use super::grammar::Grammar;
 
@@ -56,6 +56,31 @@ impl CodeDoc {
 
     /// `None` when the parser gave up: the text takes too many steps.
     pub(super) fn parse(text: &str, language: Grammar) -> Option<Self> {
+        Self::parse_after(text, language, None)
+    }
+
+    /// The file with these edits made, given as the bytes that each replaced and what it wrote, disjoint and in source order:
+    /// what they leave as it is is not parsed again. `text` is the result. `None` when the parser gave up.
+    ///
+    /// What the grammar does not accept may be understood in another way than when the text is parsed from its beginning.
+    pub(super) fn edited(&self, text: &str, edits: &[(Range<usize>, &str)]) -> Option<Self> {
+        let mut tree = self.tree.clone();
+        // The last first: places before it are still those of the old text.
+        for (replaced, written) in edits.iter().rev() {
+            let start = point(&self.source, replaced.start);
+            tree.edit(&InputEdit {
+                start_byte: replaced.start,
+                old_end_byte: replaced.end,
+                new_end_byte: replaced.start + written.len(),
+                start_position: start,
+                old_end_position: point(&self.source, replaced.end),
+                new_end_position: behind(start, written),
+            });
+        }
+        Self::parse_after(text, self.language, Some(&tree))
+    }
+
+    fn parse_after(text: &str, language: Grammar, old: Option<&tree_sitter::Tree>) -> Option<Self> {
         let mut parser = Parser::new();
         parser.set_language(&language.get_ts_language()).ok()?;
         let mut checks = 0;
@@ -66,7 +91,7 @@ impl CodeDoc {
         let bytes = text.as_bytes();
         let mut read = |offset: usize, _| bytes.get(offset..).unwrap_or_default();
         let options = ParseOptions::new().progress_callback(&mut progress);
-        let tree = parser.parse_with_options(&mut read, None, Some(options))?;
+        let tree = parser.parse_with_options(&mut read, old, Some(options))?;
         let budget = Budget { left: AtomicU64::new(Self::STEPS), too_deep: AtomicBool::new(false) };
         Some(Self { source: text.to_owned(), language, tree, budget: Arc::new(budget) })
     }
@@ -101,6 +126,19 @@ impl CodeDoc {
 
     pub(super) fn raw(&self) -> &tree_sitter::Tree {
         &self.tree
+    }
+}
+
+/// Row and column of a byte, both from 0, the column in bytes.
+fn point(text: &str, at: usize) -> Point {
+    behind(Point { row: 0, column: 0 }, text.get(..at).unwrap_or(text))
+}
+
+/// Where a text ends that begins there.
+fn behind(start: Point, text: &str) -> Point {
+    match text.rfind('\n') {
+        Some(last) => Point { row: start.row + text.matches('\n').count(), column: text.len() - last - 1 },
+        None => Point { row: start.row, column: start.column + text.len() },
     }
 }
 

@@ -20,12 +20,18 @@ mod python;
 /// kind, and for files whose star imports could bind anything.
 #[must_use]
 pub fn unbound(language: Language, before: &Tree, after: &Tree) -> Vec<String> {
+    let old = std::cell::OnceCell::new();
+    unbound_beside(language, after, || old.get_or_init(|| free(language, before)))
+}
+
+/// [`unbound`], with the names that were [`free`] before where they are known already.
+pub(super) fn unbound_beside<'k>(
+    language: Language,
+    after: &Tree,
+    before: impl FnOnce() -> &'k BTreeSet<String>,
+) -> Vec<String> {
     let new = free(language, after);
-    if new.is_empty() {
-        return Vec::new();
-    }
-    let old = free(language, before);
-    new.difference(&old).cloned().collect()
+    if new.is_empty() { Vec::new() } else { new.difference(before()).cloned().collect() }
 }
 
 /// Whether names of the language are known well enough to say that one is bound nowhere.
@@ -41,7 +47,7 @@ pub fn bound_at_top(language: Language, tree: &Tree) -> BTreeMap<String, usize> 
 }
 
 /// Names that are used and bound nowhere around the use.
-fn free(language: Language, tree: &Tree) -> BTreeSet<String> {
+pub(super) fn free(language: Language, tree: &Tree) -> BTreeSet<String> {
     scopes(language, tree).map(|scopes| scopes.free(language)).unwrap_or_default()
 }
 

@@ -68,7 +68,15 @@ pub fn score(evidence: &Evidence, verified: &VerifiedCandidate, facts: &CaseFact
     of_checks(evidence, verified.checks(), facts)
 }
 
-fn of_checks(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Scored {
+/// The most that a candidate can score, whatever the checks say: what it rests on, before anything that only lowers it. A
+/// candidate whose best is no more than what an earlier one of its source has reached need not be checked, since of equals
+/// the one named first is chosen.
+#[must_use]
+pub fn at_best(evidence: &Evidence, facts: &CaseFacts) -> Confidence {
+    Confidence::from_probability(tallied(evidence, facts).p)
+}
+
+fn tallied(evidence: &Evidence, facts: &CaseFacts) -> Tally {
     let mut tally = Tally { p: 0.0, lines: Vec::new() };
     match evidence {
         Evidence::TeamKnowledge { confirmed, .. } => team(&mut tally, *confirmed, facts.record),
@@ -80,6 +88,11 @@ fn of_checks(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Scored
         }
         Evidence::Model { claimed, record, .. } => model(&mut tally, *claimed, agrees(evidence), *record),
     }
+    tally
+}
+
+fn of_checks(evidence: &Evidence, checks: &[Check], facts: &CaseFacts) -> Scored {
+    let mut tally = tallied(evidence, facts);
     let mut confidence = Confidence::from_probability(tally.p);
     for (cap, reason) in caps(evidence, checks, facts) {
         confidence = confidence.at_most(cap);

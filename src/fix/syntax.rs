@@ -14,3 +14,13 @@ pub(super) fn exhausted(tree: &Tree) -> bool {
     let document = tree.root().get_doc();
     document.exhausted() || document.too_deep()
 }
+
+/// Lets the tree be walked as often as a new one: it is looked at for each of the edits that are tried on its file.
+pub(super) fn refill(tree: &Tree) {
+    tree.root().get_doc().refill(crate::detect::CodeDoc::STEPS);
+}
+
+/// Whether the grammar accepts all of the text.
+pub(super) fn is_accepted(tree: &Tree) -> bool {
+    language::is_accepted(tree)
+}

@@ -4,15 +4,13 @@
 //! findings before and after, from our detector or the operator's verifier. The two together are the only way to
 //! a [`VerifiedCandidate`]. Whoever proposes, and however sure of it, the checks are the same.
 
-use std::sync::{Arc, OnceLock};
-
 use crate::model::{Check, Edit, Finding, Language, Rejection, RejectionKind, RepoPath, Verdict};
 
-use super::syntax::{self, Tree};
-use super::{diff, edit, imports, names, paths, pattern};
+use super::{diff, edit, imports, names, paths, syntax};
 
 mod detector;
 mod findings;
+mod known;
 mod meaning;
 mod secrets;
 mod silence;
@@ -20,6 +18,8 @@ mod text;
 
 pub use detector::{all_findings, with_detector};
 pub use findings::check_findings;
+pub use known::Known;
+use known::Trees;
 
 /// How large a change may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,17 +63,6 @@ pub struct VerifyInput<'a> {
     pub guarded: bool,
     /// What is kept between the candidates of one file; `None` when there is one only.
     pub known: Option<&'a Known>,
-}
-
-/// The file as it is, read at most once however many candidates change it.
-#[derive(Debug, Default)]
-pub struct Known(OnceLock<Option<Arc<pattern::tree::Tree>>>);
-
-impl Known {
-    /// `None` when edits of the language are not learned, or the file is too large to read.
-    fn read(&self, language: Language, before: &str) -> Option<&Arc<pattern::tree::Tree>> {
-        self.0.get_or_init(|| pattern::tree::Tree::parse(language, before).ok().map(Arc::new)).as_ref()
-    }
 }
 
 impl<'a> VerifyInput<'a> {
@@ -197,17 +186,19 @@ pub fn check_edits(input: &VerifyInput<'_>) -> Result<Patched, Rejection> {
     pass(Check::SmallEnough, size_problem(input, &edits, &after))?;
     pass(Check::NoHiddenText, text::hidden(&edits))?;
     pass(Check::NoSecretAdded, secrets::added(input.before, &after))?;
-    let trees = trees(input, &after)?;
-    pass(Check::NotSilenced, silence::problem(input, &edits, &after, trees.as_ref().map(|(_, new)| new)))?;
-    if let (Some(language), Some((old, new))) = (input.language, &trees) {
+    let alone = Known::default();
+    let trees = known::trees(input, input.known.unwrap_or(&alone), (&edits, &after))?;
+    pass(Check::NotSilenced, silence::problem(input, &edits, &after, trees.as_ref().map(|trees| trees.both().1)))?;
+    if let Some(trees) = &trees {
+        let (old, new) = trees.both();
         pass(Check::ParsesCleanly, meaning::syntax_problem(old, new))?;
         if syntax::exhausted(old) || syntax::exhausted(new) {
             return Err(could_not("the file is too large or too deeply nested to be checked"));
         }
-        pass(Check::MeaningKept, meaning::lost(language, input, &after, (old, new)))?;
-        let names = names_problem(language, input, (old, new));
+        pass(Check::MeaningKept, meaning::lost(input, &after, trees))?;
+        let names = names_problem(input, trees);
         // Where nothing is known of names, only invented packages are refused, and the check does not count as made.
-        if names.is_some() || names::are_known(language) {
+        if names.is_some() || names::are_known(trees.language) {
             pass(Check::NamesBound, names)?;
         }
     }
@@ -221,15 +212,6 @@ fn rejected(check: Check, detail: String) -> Rejection {
 
 fn could_not(why: &str) -> Rejection {
     Rejection { check: RejectionKind::CouldNotCheck, detail: why.to_owned() }
-}
-
-/// The trees before and after; `None` without a grammar.
-fn trees(input: &VerifyInput<'_>, after: &str) -> Result<Option<(Tree, Tree)>, Rejection> {
-    let Some(language) = input.language else { return Ok(None) };
-    match (syntax::parse(language, input.before), syntax::parse(language, after)) {
-        (Some(old), Some(new)) => Ok(Some((old, new))),
-        _ => Err(could_not("the parser gave up on the file")),
-    }
 }
 
 fn path_problem(input: &VerifyInput<'_>) -> Option<String> {
@@ -250,14 +232,15 @@ fn size_problem(input: &VerifyInput<'_>, edits: &[Edit], after: &str) -> Option<
     (added > most).then(|| format!("{added} bytes of text are added, at most {most} may be"))
 }
 
-fn names_problem(language: Language, input: &VerifyInput<'_>, (old, new): (&Tree, &Tree)) -> Option<String> {
+fn names_problem(input: &VerifyInput<'_>, trees: &Trees<'_>) -> Option<String> {
     if input.new_packages == NewPackages::Refused {
-        let unknown = imports::known::unknown_modules(language, old, new);
+        let (old, new) = trees.both();
+        let unknown = imports::known::unknown_modules(trees.language, old, new);
         if !unknown.is_empty() {
             return Some(format!("nothing shows that these packages exist here: {}", listed(&unknown)));
         }
     }
-    let mut unbound = names::unbound(language, old, new);
+    let mut unbound = trees.unbound();
     unbound.retain(|name| !input.findings.iter().any(|finding| calls_in_text(input.before, finding, name)));
     (!unbound.is_empty()).then(|| format!("bound nowhere: {}", listed(&unbound)))
 }

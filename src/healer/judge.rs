@@ -10,7 +10,7 @@ use crate::decide::{Choice, Walk, best_by_finding, order_for_union};
 use crate::detect::redact::redact;
 use crate::detect::sarif_in::{self, Place};
 use crate::fix::edit;
-use crate::fix::score::{CaseFacts, score};
+use crate::fix::score::{CaseFacts, at_best, score};
 use crate::fix::verify::{self, Known, NewPackages, VerifiedCandidate, VerifyInput};
 use crate::model::{
     BlobId, Candidate, CandidateJudged, Confidence, Decided, Decision, Edit, EventKind, Finding, Fingerprint, Language,
@@ -97,15 +97,18 @@ impl Healer {
         Ok(imported.findings.into_iter().filter(|f| f.path == base.path).collect())
     }
 
-    /// Verifies and scores every candidate of a source.
+    /// Verifies and scores the candidates of a source, but for those that cannot be chosen any more.
     pub(super) async fn judge(&self, leased: &Leased, source: Source) -> Result<EventKind, HealError> {
         let walk = replay(leased)?;
         let base = self.base(leased, &walk).await?;
         let before = self.findings_in(&base, &walk, &base.text).await;
         let vetoes = self.vetoes(leased).await?;
-        let (mut candidates, known) = (Vec::new(), Known::default());
+        let (mut candidates, known): (Vec<CandidateJudged>, _) = (Vec::new(), Known::default());
         for (fingerprint, candidate) in walk.consultation(source).map(|c| c.candidates.as_slice()).unwrap_or_default() {
             let Some(finding) = walk.findings.iter().find(|f| f.fingerprint == *fingerprint) else { continue };
+            if is_beaten(&candidates, finding, candidate) {
+                continue;
+            }
             let attempt = Attempt {
                 targets: std::slice::from_ref(finding),
                 edits: &candidate.edits,
@@ -253,6 +256,13 @@ struct United {
 
 fn could_not_check(detail: String) -> Rejection {
     Rejection { check: RejectionKind::CouldNotCheck, detail }
+}
+
+/// Whether a candidate of the finding that passed every check already cannot be surpassed by this one, whatever its checks say.
+fn is_beaten(judged: &[CandidateJudged], finding: &Finding, candidate: &Candidate) -> bool {
+    let reached = judged.iter().filter(|one| one.finding == finding.fingerprint).filter_map(|one| one.scored.as_ref());
+    let best = reached.map(|scored| scored.confidence).max();
+    best.is_some_and(|best| at_best(&candidate.evidence, &CaseFacts::of(finding)) <= best)
 }
 
 fn judged(finding: &Finding, candidate: &Candidate, checked: Result<VerifiedCandidate, Rejection>) -> CandidateJudged {

@@ -1,20 +1,23 @@
 //! The ladder: one example, generalised step by step from exact code to any code of the same shape.
 
+mod lists;
+mod template;
+mod wanted;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fix::pattern::kinds;
-use crate::fix::pattern::names;
-use crate::fix::pattern::splice::relative;
 use crate::fix::pattern::tree::{NodeId, Tree};
 use crate::model::{EditPattern, Level, PatternNode, Rewrite, Span, TemplatePart};
 
-use super::minimise::{Layout, layout};
 use super::scope::Facts;
 use crate::fix::pattern::align::Gap;
 
 /// Largest pattern that is stored, in nodes, and its greatest depth.
 const MAX_NODES: usize = 400;
 const MAX_DEPTH: usize = 36;
+/// Most kept children of a list, separators included, that are matched one by one to say where another goes.
+const MAX_NEIGHBOURS: usize = 7;
 
 /// One edit to generalise: the chosen gaps below a root of the old tree.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +101,9 @@ fn measure(pattern: &PatternNode) -> (usize, usize) {
     (nodes, deepest)
 }
 
+/// How far a place is from binding a node best: false before true, then the nearer, then the earlier.
+type Cost = (bool, bool, usize, NodeId);
+
 type PlaceInPattern = (Vec<u32>, Option<(u32, u32)>);
 
 struct Builder<'a> {
@@ -108,6 +114,8 @@ struct Builder<'a> {
     wanted: BTreeSet<u64>,
     /// Those of them that are deleted and written again elsewhere: holes from L2 on even where names are fixed.
     moved: BTreeSet<u64>,
+    /// Deleted texts, by what they say, that inserted code has as a name: the `b` of `getattr(a, "b")` and `a.b`.
+    spelled: BTreeMap<&'a str, u64>,
     /// Where the wanted nodes are bound.
     sites: BTreeSet<NodeId>,
     /// Old nodes with such a place strictly below them.
@@ -134,6 +142,7 @@ impl<'a> Builder<'a> {
             level,
             wanted: BTreeSet::new(),
             moved: BTreeSet::new(),
+            spelled: BTreeMap::new(),
             sites: BTreeSet::new(),
             holds_wanted: BTreeSet::new(),
             holes: BTreeMap::new(),
@@ -146,74 +155,6 @@ impl<'a> Builder<'a> {
         };
         builder.find_wanted();
         builder
-    }
-
-    /// Inserted subtrees that are also below the root: leaves at L1, the largest from L2 on.
-    fn find_wanted(&mut self) {
-        if self.level < Level::L1 {
-            return;
-        }
-        let (old, new) = (self.old, self.example.new);
-        let mut there: BTreeMap<u64, bool> = BTreeMap::new();
-        for id in old.subtree(self.example.root) {
-            let moves = self.level >= Level::L2 && self.is_deleted(id);
-            if old.node(id).named && (moves || !self.is_concrete(id)) {
-                *there.entry(old.node(id).hash).or_default() |= self.is_deleted(id);
-            }
-        }
-        for top in self.example.inserted() {
-            let mut at = top;
-            while at < new.subtree(top).end {
-                let node = new.node(at);
-                let leafy = new.is_leaf(at) || kinds::is_literal(new, at);
-                let value = node.named && !self.names_something(at) && (leafy || self.level >= Level::L2);
-                let deleted = there.get(&node.hash) == Some(&true);
-                let useful = deleted || !kinds::is_constant(new, at);
-                let repeated = value && useful && there.contains_key(&node.hash);
-                if repeated {
-                    self.wanted.insert(node.hash);
-                    if deleted && self.level >= Level::L2 {
-                        self.moved.insert(node.hash);
-                    }
-                }
-                at += if repeated { node.size } else { 1 };
-            }
-        }
-        self.sites = self.binding_sites();
-        for site in &self.sites {
-            self.holds_wanted.extend(old.ancestors(*site).take_while(|up| old.within(*up, self.example.root)));
-        }
-    }
-
-    /// Whether inserted code says by this node what it does, not what it does it to: a callee, an attribute, the name or
-    /// constant of a keyword, a module.
-    fn names_something(&self, id: NodeId) -> bool {
-        let new = self.example.new;
-        let node = new.node(id);
-        let parent = node.parent.map(|parent| new.node(parent).kind).unwrap_or_default();
-        let receiver = matches!(node.field, Some("object" | "operand"))
-            && new.is_leaf(id)
-            && self.example.facts.is_global(new.text_of(id), new.language);
-        let role = matches!(node.field, Some("function" | "constructor" | "attribute" | "property" | "field"))
-            || matches!((parent, node.field), ("keyword_argument" | "method_invocation", Some("name")))
-            || (parent == "keyword_argument" && kinds::is_constant(new, id));
-        role || receiver
-    }
-
-    /// For each wanted node the one place that binds it: in what is deleted, else nearest to the edit or the finding.
-    fn binding_sites(&self) -> BTreeSet<NodeId> {
-        let mut best: BTreeMap<u64, ((bool, usize, NodeId), NodeId)> = BTreeMap::new();
-        for id in self.old.subtree(self.example.root) {
-            let hash = self.old.node(id).hash;
-            if self.wanted.contains(&hash) && (self.is_moved(id) || !self.is_concrete(id)) {
-                let near = |up: &NodeId| self.old.within(self.anchor, *up) || self.is_changed(*up);
-                let up = std::iter::once(id).chain(self.old.ancestors(id)).find(near).unwrap_or(0);
-                let cost = (!self.is_deleted(id), self.old.node(up).size, id);
-                let entry = best.entry(hash).or_insert((cost, id));
-                *entry = (*entry).min((cost, id));
-            }
-        }
-        best.into_values().map(|(_, id)| id).collect()
     }
 
     fn is_deleted(&self, id: NodeId) -> bool {
@@ -241,20 +182,30 @@ impl<'a> Builder<'a> {
         if level == Level::L0 || !node.named || self.is_changed(id) {
             return None;
         }
-        if self.is_concrete(id) && !self.is_moved(id) {
-            return self.hole_for_name(id);
-        }
         let exact = Some(node.kind.to_owned());
+        if self.is_concrete(id) && !self.is_moved(id) {
+            return if level == Level::L4 && self.is_lost_import(id) { Some(exact) } else { self.hole_for_name(id) };
+        }
         if self.wanted.contains(&node.hash) {
-            return Some(if level == Level::L1 { exact } else { None });
+            // A name that stays where it is and is written once more stays a name.
+            let name = self.is_needed(id) && !self.moved.contains(&node.hash);
+            let text = self.spelled.contains_key(self.old.text_of(id));
+            return Some(if level == Level::L1 || name || text { exact } else { None });
         }
         let above_anchor = id != self.anchor && self.old.within(self.anchor, id);
         if self.holds_wanted.contains(&id) || above_anchor {
             return None;
         }
-        let small = (kinds::is_identifier(node.kind) && self.old.is_leaf(id)) || kinds::is_literal(self.old, id);
+        let small = (kinds::is_identifier(node.kind) && self.old.is_leaf(id))
+            || kinds::is_literal(self.old, id)
+            || matches!(node.kind, "string_start" | "string_end");
         if self.is_deleted(id) {
-            return (small && level >= Level::L4 && !self.is_lost_text(id)).then_some(exact);
+            let whole = self.is_at_fault(id) && !self.is_lost_text(id);
+            return match level {
+                Level::L4 if whole => Some(None),
+                Level::L4 if small && !self.is_lost_text(id) => Some(exact),
+                _ => None,
+            };
         }
         let argument = self.is_argument(id);
         if level >= Level::L2 && argument && node.kind != "keyword_argument" {
@@ -264,6 +215,23 @@ impl<'a> Builder<'a> {
             return Some(None);
         }
         small.then_some(exact)
+    }
+
+    /// What the finding is about and what makes way for something that does not depend on it: `None` for any default value.
+    fn is_at_fault(&self, id: NodeId) -> bool {
+        let new = self.example.new;
+        let top = id == self.anchor && self.example.deleted().any(|top| top == id);
+        let fixed = |id: NodeId| !new.is_leaf(id) || !new.node(id).named || kinds::is_constant(new, id);
+        let mut inserted = self.example.inserted().peekable();
+        let replaced = !self.example.replace_root && inserted.peek().is_some();
+        top && replaced && inserted.flat_map(|top| new.subtree(top)).all(fixed)
+    }
+
+    /// A name of an import that is taken out: any may have been too many.
+    fn is_lost_import(&self, id: NodeId) -> bool {
+        let imports = |id: NodeId| kinds::is_import(self.old.node(id).kind);
+        let all_gone = self.example.inserted().next().is_none() && self.is_deleted(id);
+        all_gone && self.old.is_leaf(id) && self.old.ancestors(id).take(3).any(imports)
     }
 
     /// A name that is kept, and that the edit does not hang on, may be another from L3 on: the exception that is caught, the
@@ -330,9 +298,11 @@ impl<'a> Builder<'a> {
         let runs = self.runs(id);
         let mut made: Vec<PatternNode> = Vec::with_capacity(ids.len() + 2);
         let mut starts: Vec<usize> = Vec::with_capacity(ids.len() + 1);
-        let (head, tail) = self.optional_ends(id);
+        let (head, tail) = self.optional_ends(id, &runs);
+        let (_, more) = self.optional(id);
         for (index, child) in ids.iter().enumerate() {
-            if head == Some(index) && !runs.contains(&index) {
+            let first = index == 0 && more.contains(&None);
+            if (first || head == Some(index)) && !runs.contains(&index) {
                 self.push_run(&mut made);
             }
             let joins = runs.contains(&index)
@@ -351,7 +321,8 @@ impl<'a> Builder<'a> {
             path.push(u32::try_from(made.len()).map_err(|_| Unfit::TooLarge)?);
             made.push(self.node(*child, path)?);
             path.pop();
-            if tail == Some(index + 1) && !runs.contains(&(index + 1)) {
+            let behind = tail == Some(index + 1) || more.contains(&Some(index));
+            if behind && !runs.contains(&(index + 1)) {
                 self.push_run(&mut made);
             }
         }
@@ -365,149 +336,26 @@ impl<'a> Builder<'a> {
         made.push(PatternNode::Run { id: self.next });
     }
 
-    fn is_insertion_point(&self, parent: NodeId, index: usize) -> bool {
-        let here = |gap: &&&Gap| gap.old_parent == parent && gap.old.is_empty() && gap.old.start == index;
-        !self.example.replace_root && self.example.gaps.iter().find(here).is_some()
-    }
-
-    /// Indexes of kept children that a run stands for.
-    fn runs(&self, id: NodeId) -> BTreeSet<usize> {
-        let node = self.old.node(id);
-        let (block, list) = (kinds::is_block(node.kind), kinds::is_list(node.kind));
-        if self.level < Level::L2 || !(block || list) || !self.is_changed(id) {
-            return BTreeSet::new();
-        }
-        let free = |child: NodeId| {
-            !self.is_changed(child)
-                && !self.is_deleted(child)
-                && !self.old.within(self.anchor, child)
-                && !self.sites.contains(&child)
-                && !self.holds_wanted.contains(&child)
-                && !is_delimiter(self.old, child)
-        };
-        let mut runs: BTreeSet<usize> =
-            node.children.iter().enumerate().filter(|(_, child)| free(**child)).map(|(index, _)| index).collect();
-        if list && self.level == Level::L2 {
-            let named = runs.iter().filter(|i| node.children.get(**i).is_some_and(|c| self.old.node(*c).named)).count();
-            if named < 2 {
-                runs.clear();
-            }
-        }
-        runs
-    }
-
-    /// Where a changed block (and from L3 on a changed list) may have more than the donor had: before and after these children.
-    fn optional_ends(&self, id: NodeId) -> (Option<usize>, Option<usize>) {
-        let node = self.old.node(id);
-        let wide = kinds::is_block(node.kind) || (self.level >= Level::L3 && kinds::is_list(node.kind));
-        if self.level < Level::L2 || !wide || !self.is_changed(id) {
-            return (None, None);
-        }
-        let opens = |i: usize| node.children.get(i).is_some_and(|c| matches!(self.old.text_of(*c), "{" | "(" | "["));
-        let closes = |i: usize| node.children.get(i).is_some_and(|c| matches!(self.old.text_of(*c), "}" | ")" | "]"));
-        let first = usize::from(opens(0));
-        let last = node.children.len() - usize::from(closes(node.children.len().saturating_sub(1)));
-        let head = (!self.is_insertion_point(id, first)).then_some(first);
-        let tail = (last > first && !self.is_insertion_point(id, last)).then_some(last);
-        (head, tail)
-    }
-
     fn note_places(&mut self, id: NodeId, path: &[u32], starts: &[usize], made: &[PatternNode]) {
         if self.example.replace_root {
             return;
         }
-        for (gap, place) in self.example.gaps.iter().zip(&mut self.places) {
+        for (number, gap) in self.example.gaps.iter().enumerate() {
             if gap.old_parent != id {
                 continue;
             }
-            let (Some(from), Some(to)) = (starts.get(gap.old.start).copied(), starts.get(gap.old.end).copied()) else {
-                continue;
-            };
+            let begin = self.begin(gap);
+            let places = (starts.get(begin).copied(), starts.get(begin + gap.old.len()).copied());
+            let (Some(from), Some(to)) = places else { continue };
             // A run that may follow the last deleted child does not belong to it.
             let to = if gap.old.is_empty() { from } else { to.min(from + gap.old.len()) };
             let is_run = |at: Option<usize>| matches!(at.and_then(|i| made.get(i)), Some(PatternNode::Run { .. }));
             self.misplaced |= gap.old.is_empty() && is_run(from.checked_sub(1)) && is_run(Some(from));
             let index = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            *place = Some((path.to_vec(), Some((index(from), index(to)))));
-        }
-    }
-
-    fn rewrite(&self, gap: &Gap, path: Vec<u32>, children: Option<(u32, u32)>) -> Result<Rewrite, Unfit> {
-        let Layout { lead, trail, inserted, indent } = layout(self.example.new, gap);
-        let mut template = Vec::new();
-        if let Some(span) = inserted {
-            let mut copies = Vec::new();
-            let tops = self.example.new.node(gap.new_parent).children.get(gap.new.clone()).unwrap_or_default();
-            for top in tops {
-                self.copies(*top, &mut copies)?;
+            if let Some(place) = self.places.get_mut(number) {
+                *place = Some((path.to_vec(), Some((index(from), index(to)))));
             }
-            self.template(span, &indent, &copies, &mut template);
         }
-        Ok(Rewrite { path, children, lead, trail, template })
-    }
-
-    /// Spans of an inserted subtree that are copied from holes.
-    fn copies(&self, top: NodeId, copies: &mut Vec<(Span, u32)>) -> Result<(), Unfit> {
-        let new = self.example.new;
-        let mut at = top;
-        while at < new.subtree(top).end {
-            let node = new.node(at);
-            let hole = self.holes.get(&node.hash).filter(|_| self.wanted.contains(&node.hash));
-            if let Some(hole) = hole.filter(|_| !self.names_something(at)) {
-                copies.push((node.span, *hole));
-                at += node.size;
-                continue;
-            }
-            if new.is_leaf(at) {
-                let text = new.text_of(at);
-                if text.contains('\n') {
-                    return Err(Unfit::LongString);
-                }
-                if let Some(copy) = self.underscored(at) {
-                    copies.push(copy);
-                    at += 1;
-                    continue;
-                }
-                if self.level > Level::L0
-                    && names::is_free_name(new, at)
-                    && self.example.facts.needs_binding.contains(text)
-                {
-                    return Err(Unfit::Unbound);
-                }
-            }
-            at += 1;
-        }
-        Ok(())
-    }
-
-    /// A deleted name that is written again with underscores around it: `i` and `_i`, `filter` and `filter_`.
-    fn underscored(&self, id: NodeId) -> Option<(Span, u32)> {
-        let (new, text) = (self.example.new, self.example.new.text_of(id));
-        let (bare, start) = (text.trim_matches('_'), new.node(id).span.start);
-        if self.level < Level::L4 || bare.len() == text.len() || !kinds::is_identifier(new.node(id).kind) {
-            return None;
-        }
-        let deleted = self.example.deleted().flat_map(|top| self.old.subtree(top));
-        let same = |old: &NodeId| kinds::is_identifier(self.old.node(*old).kind) && self.old.text_of(*old) == bare;
-        let hole = deleted.into_iter().find(same).and_then(|old| self.holes.get(&self.old.node(old).hash))?;
-        let start = start + (text.len() - text.trim_start_matches('_').len());
-        Some((Span { start, end: start + bare.len() }, *hole))
-    }
-
-    fn template(&self, span: Span, indent: &str, copies: &[(Span, u32)], template: &mut Vec<TemplatePart>) {
-        let mut at = span.start;
-        let literal = |from: usize, to: usize, template: &mut Vec<TemplatePart>| {
-            let text = relative(self.example.new, Span { start: from, end: to }, indent);
-            if !text.is_empty() {
-                template.push(TemplatePart::Text(text));
-            }
-        };
-        for (copy, hole) in copies {
-            literal(at, copy.start, template);
-            template.push(TemplatePart::Bound(*hole));
-            at = copy.end;
-        }
-        literal(at, span.end, template);
     }
 }
 

@@ -11,6 +11,8 @@ mod scope;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_ladder;
+#[cfg(test)]
 mod tests_properties;
 
 use std::sync::Arc;
@@ -196,7 +198,8 @@ fn generalised(input: &LearnInput<'_>, old: &Tree, new: &Tree, mut chosen: Vec<&
     let chosen = chosen.as_slice();
     let root = edit_root(old, chosen, input.finding);
     let facts = Facts::gather(old, new, chosen, scope::enclosing(old, root));
-    let root = widened(old, root, chosen, &facts);
+    let roots = widened(old, root, chosen, &facts);
+    let root = roots.first().copied().unwrap_or(root);
     let changed = changed_span(old, chosen);
     let span = scope::remembered(old, root, input.finding, changed);
     let patched = minimise::patched(old, new, chosen).ok_or(LearnRefusal::NotAFix)?;
@@ -209,8 +212,11 @@ fn generalised(input: &LearnInput<'_>, old: &Tree, new: &Tree, mut chosen: Vec<&
         return Err(LearnRefusal::TooLarge);
     }
     let pair = Pair::read(input.language, &scope_before, &scope_after).ok_or(LearnRefusal::TooLarge)?;
-    let example = Example { old, new, gaps: chosen, facts: &facts, root, replace_root: false, finding: input.finding };
-    let patterns = ladder(&example, &pair, finding_in_scope);
+    let (gaps, facts_here, finding) = (chosen, &facts, input.finding);
+    let rooted =
+        |root: &NodeId| Example { old, new, gaps, facts: facts_here, root: *root, replace_root: false, finding };
+    let examples: Vec<Example<'_>> = roots.iter().map(rooted).collect();
+    let patterns = ladder(&examples, &pair, finding_in_scope);
     Ok(Learned {
         anchor_kind: old.node(old.covering(input.finding)).kind.to_owned(),
         imports_added: facts.imports.iter().map(|(_, statement)| statement.clone()).collect(),
@@ -230,9 +236,9 @@ fn edit_root(old: &Tree, chosen: &[&Gap], finding: Span) -> NodeId {
     std::iter::once(lowest).chain(old.ancestors(lowest)).find(|id| old.node(*id).span.overlaps(finding)).unwrap_or(0)
 }
 
-/// Widens the root until what binds the inserted names lies in it, or at least a use of them; where four steps do not
-/// do, it stays. A name that is in the deleted code needs no more.
-fn widened(old: &Tree, root: NodeId, chosen: &[&Gap], facts: &Facts) -> NodeId {
+/// Widens the root until what binds the inserted names lies in it, and, as another way to come by them, only until a use of
+/// them does, the widest first; where four steps do not do, it stays. A name that is in the deleted code needs no more.
+fn widened(old: &Tree, root: NodeId, chosen: &[&Gap], facts: &Facts) -> Vec<NodeId> {
     let mut needed = facts.needs_binding.clone();
     for gap in chosen {
         for top in old.node(gap.old_parent).children.get(gap.old.clone()).unwrap_or_default() {
@@ -246,7 +252,9 @@ fn widened(old: &Tree, root: NodeId, chosen: &[&Gap], facts: &Facts) -> NodeId {
         let there = names::free_names(old, *id);
         needed.iter().all(|name| there.contains(name.as_str()))
     };
-    near().find(binds).or_else(|| near().find(mentions)).unwrap_or(root)
+    let mut roots: Vec<NodeId> = [near().find(binds), near().find(mentions)].into_iter().flatten().collect();
+    roots.dedup();
+    if roots.is_empty() { vec![root] } else { roots }
 }
 
 fn changed_span(old: &Tree, chosen: &[&Gap]) -> Span {
@@ -254,12 +262,12 @@ fn changed_span(old: &Tree, chosen: &[&Gap]) -> Span {
     Span { start, end: chosen.iter().map(|gap| align::end(old, gap)).max().unwrap_or(start) }
 }
 
-/// Every rung, at the edit's root and, for a one to one replacement, at what is replaced; those that round-trip, each once.
-fn ladder(example: &Example<'_>, pair: &Pair, finding: Span) -> Vec<EditPattern> {
-    let replaced = replaced_root(example);
+/// Every rung, at the roots of the edit and, for a one to one replacement, at what is replaced; those that round-trip, each once.
+fn ladder(examples: &[Example<'_>], pair: &Pair, finding: Span) -> Vec<EditPattern> {
+    let replaced = examples.first().and_then(replaced_root);
     let (mut kept, mut results): (Vec<EditPattern>, _) = (Vec::new(), Results::expecting(&pair.after));
     for level in LADDER {
-        for variant in [Some(*example), replaced].iter().flatten() {
+        for variant in examples.iter().chain(&replaced) {
             let Ok(pattern) = generalise::pattern(variant, level) else { continue };
             let known = kept.iter().any(|other| other.before == pattern.before && other.rewrites == pattern.rewrites);
             if !known && reproduces(&pattern, pair, finding, (DEFAULT_STEPS, &mut results)) == Some(true) {

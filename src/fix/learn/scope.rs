@@ -41,7 +41,9 @@ impl Facts {
             }
         }
         for name in inserted {
-            if facts.local.contains(name) {
+            if is_receiver(old.language, name) {
+                // Every method has one; where there is none, the name stays unbound, which is checked.
+            } else if facts.local.contains(name) {
                 facts.needs_binding.insert(name.to_owned());
             } else if let Some(import) = brought.iter().find(|import| import.name == name) {
                 facts.imports.push((name.to_owned(), import.statement.clone()));
@@ -58,8 +60,13 @@ impl Facts {
         let types = [Language::CSharp, Language::Java, Language::Ruby, Language::Rust];
         let type_like = types.contains(&language) && name.starts_with(char::is_uppercase);
         let known = type_like || self.imported.contains(name) || builtins::contains(language, name);
-        known && (!self.local.contains(name) || matches!(name, "self" | "cls"))
+        known && (!self.local.contains(name) || is_receiver(language, name))
     }
+}
+
+/// What a method calls the object that it belongs to.
+fn is_receiver(language: Language, name: &str) -> bool {
+    language == Language::Python && matches!(name, "self" | "cls")
 }
 
 /// Names that parameters, assignments, loops and the like bind below the node.
@@ -71,7 +78,8 @@ pub fn bound_names(tree: &Tree, scope: NodeId) -> BTreeSet<String> {
         .collect()
 }
 
-fn binds(tree: &Tree, id: NodeId) -> bool {
+/// Whether a name is bound here, and not used.
+pub fn binds(tree: &Tree, id: NodeId) -> bool {
     let mut at = id;
     for up in tree.ancestors(id).take(4) {
         let (field, kind) = (tree.node(at).field, tree.node(up).kind);

@@ -75,7 +75,8 @@ fn unmatched(
     let ends = [(middle.0.len(), middle.1.len())];
     for (x, y) in common(old, new, middle).into_iter().chain(ends) {
         if i < x || j < y {
-            alone.push((prefix + i..prefix + x, prefix + j..prefix + y));
+            let gap = (prefix + i..prefix + x, prefix + j..prefix + y);
+            alone.push(separator_first((old, left), (new, right), gap));
         }
         if let (Some(x), Some(y)) = (middle.0.get(x), middle.1.get(y)) {
             open.push((*x, *y));
@@ -83,6 +84,24 @@ fn unmatched(
         (i, j) = (x + 1, y + 1);
     }
     alone
+}
+
+/// What is put into a list, or taken out of it, goes with the separator before it where there is one: `, b` and not `b, ` of
+/// `a, b, c`. The same change may be read either way, and so donors agree on one.
+fn separator_first(
+    (old, left): (&Tree, &[NodeId]),
+    (new, right): (&Tree, &[NodeId]),
+    (gone, come): (Range<usize>, Range<usize>),
+) -> (Range<usize>, Range<usize>) {
+    let back = |range: &Range<usize>| range.start - 1..range.end - 1;
+    let separator = |tree: &Tree, ids: &[NodeId], at: Option<usize>| {
+        at.and_then(|at| ids.get(at)).is_some_and(|id| tree.node(*id).kind == ",")
+    };
+    let before = |range: &Range<usize>| range.start.checked_sub(1);
+    let (behind_old, behind_new) = (separator(old, left, before(&gone)), separator(new, right, before(&come)));
+    let ends = |tree: &Tree, ids: &[NodeId], range: &Range<usize>| separator(tree, ids, range.end.checked_sub(1));
+    let one_sided = (gone.is_empty() && ends(new, right, &come)) || (come.is_empty() && ends(old, left, &gone));
+    if behind_old && behind_new && one_sided { (back(&gone), back(&come)) } else { (gone, come) }
 }
 
 /// The order-preserving pairing of greatest weight, as index pairs.
@@ -136,7 +155,7 @@ fn weight((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId), left: &Bag<'_>, 
     if a.kind != b.kind || a.children.is_empty() || b.children.is_empty() {
         return 0.0;
     }
-    if is_path(a.kind) && !same_first_child((old, x), (new, y)) {
+    if is_path(a.kind) && !is_same_path((old, x), (new, y)) {
         return 0.0;
     }
     // `f(a)` in `g(f(a))` is wrapped, not changed into another call that happens to have it as its argument.
@@ -147,7 +166,7 @@ fn weight((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId), left: &Bag<'_>, 
     if dice >= MIN_DICE { dice * a.size.min(b.size) as f64 } else { 0.0 }
 }
 
-/// `a.b`: another receiver makes it another thing, not a changed one.
+/// `a.b`: a name reached through another.
 fn is_path(kind: &str) -> bool {
     matches!(kind, "attribute" | "member_expression" | "selector_expression" | "field_access" | "scoped_identifier")
 }
@@ -159,11 +178,16 @@ fn contains((tree, whole): (&Tree, NodeId), (other, part): (&Tree, NodeId)) -> b
     below.any(|id| tree.same(id, other, part))
 }
 
-fn same_first_child((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId)) -> bool {
-    match (old.node(x).children.first(), new.node(y).children.first()) {
-        (Some(a), Some(b)) => old.same(*a, new, *b),
-        _ => false,
-    }
+/// Whether one path is the other one changed, and not another thing: what it is reached through is the same, or a call in
+/// both, whose arguments may differ; or the same is reached through another: `log.debug` and `logger.debug`.
+fn is_same_path((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId)) -> bool {
+    let ends = |tree: &Tree, id: NodeId| {
+        let children = &tree.node(id).children;
+        Some((*children.first()?, *children.last()?))
+    };
+    let (Some(a), Some(b)) = (ends(old, x), ends(new, y)) else { return false };
+    let calls = kinds::is_call(old.node(a.0).kind) && kinds::is_call(new.node(b.0).kind);
+    calls || old.same(a.0, new, b.0) || old.same(a.1, new, b.1)
 }
 
 /// Tokens of a subtree with their number.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::kinds;
 use super::matching::{Match, Matcher};
 use super::render::{Applied, Rendered, render};
 use super::tree::{NodeId, Tree};
@@ -78,7 +79,7 @@ impl Results {
         let text = application.patched(&tree.text);
         let parsed = match &self.expected {
             Some(expected) if expected.text == text => Some(Arc::clone(expected)),
-            _ => Tree::parse(tree.language, &text).ok().map(Arc::new),
+            _ => tree.edited(text, application.edits.iter().map(|e| (e.span, e.text.as_str()))).ok().map(Arc::new),
         };
         self.made.push((application.edits.clone(), parsed.clone()));
         parsed
@@ -117,7 +118,7 @@ pub fn results(
 
 fn root_kind_fits(pattern: &PatternNode, kind: &str) -> bool {
     match pattern {
-        PatternNode::Leaf { kind: wanted, .. } | PatternNode::Tree { kind: wanted, .. } => wanted == kind,
+        PatternNode::Leaf { kind: wanted, .. } | PatternNode::Tree { kind: wanted, .. } => kinds::plays(kind, wanted),
         PatternNode::Hole { kind: wanted, .. } => wanted.as_deref().is_none_or(|wanted| wanted == kind),
         PatternNode::Run { .. } => false,
     }
@@ -166,8 +167,10 @@ fn one(
     let edits = rendered.iter().map(|made| made.applied.clone()).collect();
     let application = Application { matched: tree.node(root).span, edits };
     let patched = known.of(&application, tree)?;
-    let sound =
-        patched.errors <= tree.errors && !patched.same_code(tree) && copies_stay_whole(tree, &patched, &rendered);
+    let sound = patched.errors <= tree.errors
+        && !patched.same_code(tree)
+        && copies_stay_whole(tree, &patched, &rendered)
+        && arguments_stay_in_order(&patched, &rendered);
     (sound && converges(pattern, &patched, &rendered, steps)).then_some((application, patched))
 }
 
@@ -219,6 +222,26 @@ fn tokens(text: &str) -> Vec<&str> {
         rest = tail.trim_start();
     }
     found
+}
+
+/// Whether no argument by place has come to stand behind one by name, which Python's grammar lets pass and Python does not.
+fn arguments_stay_in_order(patched: &Tree, rendered: &[Rendered]) -> bool {
+    if patched.language != Language::Python {
+        return true;
+    }
+    let mut shift = 0_isize;
+    rendered.iter().all(|made| {
+        let start = made.applied.span.start.saturating_add_signed(shift);
+        let span = Span { start, end: start + made.applied.text.len() };
+        let replaced = made.applied.span.end - made.applied.span.start;
+        shift += made.applied.text.len().cast_signed() - replaced.cast_signed();
+        let mut ups = std::iter::once(patched.covering(span)).chain(patched.ancestors(patched.covering(span))).take(3);
+        let list = ups.find(|up| kinds::is_arguments(patched.node(*up).kind));
+        let kinds = list.into_iter().flat_map(|list| &patched.node(list).children).map(|id| patched.node(*id));
+        // `*rest` may stand anywhere.
+        let counted = kinds.filter(|node| node.named && node.kind != "list_splat");
+        counted.map(|node| matches!(node.kind, "keyword_argument" | "dictionary_splat")).is_sorted()
+    })
 }
 
 /// Whether each copied subtree is a subtree of the result as well.

@@ -65,11 +65,19 @@ pub fn violation(language: Language, before: &str, after: &str, finding: Span) -
 /// [`violation`] of a file that is read already.
 #[must_use]
 pub fn violation_of(old: &Arc<Tree>, after: &str, finding: Span) -> Option<String> {
-    let change = Change::between(old, after, finding);
-    if change.as_ref().is_some_and(|change| change.all_deleted().count() + change.all_inserted().count() > MAX_CHANGED)
-    {
+    match old.becoming(after) {
+        Ok(new) => violation_between(old, &Arc::new(new), finding),
+        Err(_) => comments::silencing(old.language, &old.text, after, None),
+    }
+}
+
+/// [`violation`] of two texts that are read already.
+#[must_use]
+pub fn violation_between(old: &Arc<Tree>, new: &Arc<Tree>, finding: Span) -> Option<String> {
+    let change = Change::between(old, new, finding);
+    if change.all_deleted().count() + change.all_inserted().count() > MAX_CHANGED {
         return Some("it changes too much to be judged".to_owned());
     }
-    let silencing = comments::silencing(old.language, &old.text, after, change.as_ref());
-    silencing.or_else(|| GUARDS.iter().find_map(|guard| guard(change.as_ref()?)))
+    let silencing = comments::silencing(old.language, &old.text, &new.text, Some(&change));
+    silencing.or_else(|| GUARDS.iter().find_map(|guard| guard(&change)))
 }

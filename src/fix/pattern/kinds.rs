@@ -167,6 +167,31 @@ pub fn is_function(kind: &str) -> bool {
     )
 }
 
+/// Whether the first statement of a block is a text that says what the block is for, or how it is read: what is put at the top
+/// of the block goes behind it.
+#[must_use]
+pub fn opens_with_text(tree: &Tree, block: NodeId) -> bool {
+    let Some(first) = tree.node(block).children.first().filter(|_| is_block(tree.node(block).kind)) else {
+        return false;
+    };
+    let inner: Vec<NodeId> = tree.node(*first).children.iter().copied().filter(|id| tree.node(*id).named).collect();
+    tree.node(*first).kind == "expression_statement"
+        && matches!(inner.as_slice(), [text] if tree.node(*text).kind.contains("string") && is_literal(tree, *text))
+}
+
+/// Whether a node of the first kind may be matched where the pattern has one of the second: a parameter with a note of its
+/// type is a parameter.
+#[must_use]
+pub fn plays(kind: &str, wanted: &str) -> bool {
+    kind == wanted || (is_defaulted(kind) && is_defaulted(wanted))
+}
+
+/// A parameter with a default value, in Python.
+#[must_use]
+pub fn is_defaulted(kind: &str) -> bool {
+    matches!(kind, "default_parameter" | "typed_default_parameter")
+}
+
 /// A class-like declaration.
 #[must_use]
 pub fn is_class(kind: &str) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::kinds;
 use super::tree::{NodeId, Tree};
 use crate::model::{EditPattern, PatternNode, Span};
 
@@ -90,7 +91,7 @@ impl<'a> Matcher<'a> {
                 node.named && kind.as_deref().is_none_or(|kind| kind == node.kind) && self.bind(*hole, id)
             }
             PatternNode::Tree { kind, children } => {
-                if node.kind != kind || node.children.is_empty() {
+                if !kinds::plays(node.kind, kind) || node.children.is_empty() {
                     return false;
                 }
                 let mut starts = Vec::with_capacity(children.len() + 1);

@@ -20,6 +20,8 @@ pub use agreement::{Agreement, agreement, rule_record};
 pub(in crate::fix) use apply::Results;
 pub use apply::{Application, DEFAULT_STEPS, apply};
 pub use compare::{same_code, shape};
+#[cfg(test)]
+pub(in crate::fix) use names::foreign_names;
 pub use propose::{Proposal, Request, propose};
 pub use render::Applied;
 pub use tree::TreeError;

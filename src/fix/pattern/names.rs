@@ -155,16 +155,27 @@ pub fn free_names(tree: &Tree, id: NodeId) -> BTreeSet<&str> {
 }
 
 /// Names of `patched` that occur nowhere in `file`, are bound by none of `imports` and do not belong to the language.
-/// Attribute and keyword names are not counted.
+/// Attribute and keyword names are not counted, but for those of the method's own object.
 #[must_use]
 pub fn foreign_names(file: &Tree, patched: &Tree, imports: &[String]) -> Vec<String> {
     let known = free_names(file, 0);
     let imported: BTreeSet<&str> =
         imports.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    let there: BTreeSet<&str> = file.ids().filter(|id| file.is_leaf(*id)).map(|id| file.text_of(id)).collect();
+    let own = patched.ids().filter_map(|id| own_attribute(patched, id)).filter(|name| !there.contains(name));
+    let own: BTreeSet<String> = own.map(str::to_owned).collect();
     free_names(patched, 0)
         .into_iter()
         .filter(|name| !known.contains(name) && !imported.contains(name))
         .filter(|name| !builtins::contains(file.language, name))
         .map(str::to_owned)
+        .chain(own)
         .collect()
+}
+
+/// The `b` of `self.b` or `this.b`.
+fn own_attribute(tree: &Tree, id: NodeId) -> Option<&str> {
+    let [object, _, name] = tree.node(id).children.as_slice() else { return None };
+    let reached = matches!(tree.node(*name).field, Some("attribute" | "property" | "field"));
+    (reached && matches!(tree.text_of(*object), "self" | "cls" | "this")).then(|| tree.text_of(*name))
 }

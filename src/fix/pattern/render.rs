@@ -1,5 +1,6 @@
 //! Writing a matched pattern's rewrites into the bytes of a file.
 
+use super::kinds;
 use super::matching::{Binding, Match, at_path};
 use super::splice::{Body, Place, Slot, indented, line_indent, line_start};
 use super::tree::{NodeId, Tree};
@@ -64,9 +65,13 @@ fn slot(tree: &Tree, root: NodeId, pattern: &PatternNode, rewrite: &Rewrite, fou
         return Some((root, Slot { span, head: String::new(), tail: String::new(), indent }));
     };
     let (parent, starts) = found.place(at_path(pattern, &rewrite.path))?;
-    let place = Place { parent: *parent, range: *starts.get(from as usize)?..*starts.get(to as usize)? };
+    let mut place = Place { parent: *parent, range: *starts.get(from as usize)?..*starts.get(to as usize)? };
     let text = if rewrite.template.is_empty() { "" } else { "-" };
-    place.slot(tree, Body { lead: &rewrite.lead, trail: &rewrite.trail, text }).map(|slot| (*parent, slot))
+    let mut lead = rewrite.lead.as_str();
+    if place.range == (0..0) && kinds::opens_with_text(tree, *parent) {
+        (place.range, lead) = (1..1, "\n");
+    }
+    place.slot(tree, Body { lead, trail: &rewrite.trail, text }).map(|slot| (*parent, slot))
 }
 
 /// Indentation of the line that `text` has come to.

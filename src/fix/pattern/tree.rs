@@ -3,13 +3,11 @@
 //! Nodes lie in one vector in pre-order, so a subtree is a slice, and every walk is a loop: hostile nesting cannot
 //! exhaust the stack.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use ast_grep_core::AstGrep;
 use ast_grep_core::tree_sitter::LanguageExt;
 
-use crate::detect::Grammar as Linked;
-use crate::detect::language::grammar as linked;
+use crate::detect::language;
 use crate::model::{Language, Span};
 
 /// Index of a node in its tree.
@@ -57,13 +55,23 @@ pub struct Tree {
     pub comments: Vec<Span>,
     /// Syntax errors and missing tokens.
     pub errors: usize,
+    parsed: Parsed,
 }
 
-fn grammar(language: Language) -> Result<Linked, TreeError> {
-    match language {
-        Language::Dockerfile | Language::Hcl | Language::Yaml => Err(TreeError::Language(language)),
-        _ => Ok(linked(language)),
+/// What the parser made of the text: kept for the checks that look at all of the grammar's nodes, and so that a text that
+/// differs in a few bytes need not be parsed from its beginning.
+#[derive(Clone)]
+struct Parsed(Arc<language::Tree>);
+
+impl std::fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parsed")
     }
+}
+
+/// Edits of other languages are not learned.
+fn is_learned(language: Language) -> bool {
+    !matches!(language, Language::Dockerfile | Language::Hcl | Language::Yaml)
 }
 
 /// Names of a grammar's kinds and fields, read once, so that a tree can outlive its parser.
@@ -75,7 +83,7 @@ struct Grammar {
 impl Grammar {
     fn of(language: Language) -> Result<&'static Self, TreeError> {
         static READ: [OnceLock<Grammar>; Language::ALL.len()] = [const { OnceLock::new() }; Language::ALL.len()];
-        let grammar = grammar(language)?.get_ts_language();
+        let grammar = language::grammar(language).get_ts_language();
         let place = Language::ALL.iter().position(|known| *known == language).and_then(|i| READ.get(i));
         let place = place.ok_or(TreeError::Language(language))?;
         Ok(place.get_or_init(|| {
@@ -102,10 +110,52 @@ impl Tree {
     /// When the language has no edit learning, or the text is too large or nested too deeply. Syntax errors are
     /// counted in [`Tree::errors`], not refused.
     pub fn parse(language: Language, text: &str) -> Result<Self, TreeError> {
-        let root = AstGrep::try_new(text, grammar(language)?).map_err(|_| TreeError::Parser)?;
-        let mut tree = Self { language, text: text.to_owned(), nodes: Vec::new(), comments: Vec::new(), errors: 0 };
+        if !is_learned(language) {
+            return Err(TreeError::Language(language));
+        }
+        let parsed = language::parse(language, text).map_err(|_| TreeError::Parser)?;
+        Self::of(language, text.to_owned(), parsed)
+    }
+
+    /// The tree of the text with disjoint edits made that are in source order; the same as [`Tree::parse`] gives of it.
+    ///
+    /// # Errors
+    /// Those of [`Tree::parse`].
+    pub fn edited<'e>(
+        &self,
+        text: String,
+        edits: impl IntoIterator<Item = (Span, &'e str)>,
+    ) -> Result<Self, TreeError> {
+        let edits: Vec<_> = edits.into_iter().map(|(span, written)| (span.range(), written)).collect();
+        let parsed = language::reparse(self.language, &self.parsed.0, &text, &edits).map_err(|_| TreeError::Parser)?;
+        Self::of(self.language, text, parsed)
+    }
+
+    /// The tree of another version of the text, of which all is kept that the two begin and end with.
+    ///
+    /// # Errors
+    /// Those of [`Tree::parse`].
+    pub fn becoming(&self, text: &str) -> Result<Self, TreeError> {
+        let same = |(a, b): &(char, char)| a == b;
+        let lead: usize = self.text.chars().zip(text.chars()).take_while(same).map(|(c, _)| c.len_utf8()).sum();
+        let (old, new) = (self.text.get(lead..).unwrap_or_default(), text.get(lead..).unwrap_or_default());
+        let tail: usize = old.chars().rev().zip(new.chars().rev()).take_while(same).map(|(c, _)| c.len_utf8()).sum();
+        let written = new.get(..new.len() - tail).unwrap_or_default();
+        self.edited(text.to_owned(), [(Span { start: lead, end: self.text.len() - tail }, written)])
+    }
+
+    /// All that the grammar says of the text, comments included.
+    #[must_use]
+    pub fn parsed(&self) -> &language::Tree {
+        &self.parsed.0
+    }
+
+    fn of(language: Language, text: String, parsed: language::Tree) -> Result<Self, TreeError> {
+        let parsed = Arc::new(parsed);
+        let kept = Parsed(Arc::clone(&parsed));
+        let mut tree = Self { language, text, nodes: Vec::new(), comments: Vec::new(), errors: 0, parsed: kept };
         let names = Grammar::of(language)?;
-        let mut cursor = root.root().get_inner_node().walk();
+        let mut cursor = language::cursor(&parsed);
         let mut open: Vec<NodeId> = Vec::new();
         loop {
             let node = cursor.node();
@@ -114,7 +164,10 @@ impl Tree {
             let extra = node.is_extra() && !node.is_error();
             let kind = names.kind(node.kind_id());
             if tree.keep(kind, extra, node.is_named(), span) {
-                let shape = Shape { kind, field: names.field(cursor.field_id()), named: node.is_named(), span };
+                let mut shape = Shape { kind, field: names.field(cursor.field_id()), named: node.is_named(), span };
+                if let Some(prefix) = tree.split_prefix(&mut shape) {
+                    tree.push(prefix, open.last().copied());
+                }
                 let id = tree.push(shape, open.last().copied());
                 if open.len() >= MAX_DEPTH || tree.nodes.len() > MAX_NODES {
                     return Err(TreeError::TooLarge);
@@ -141,6 +194,17 @@ impl Tree {
             return false;
         }
         !extra && (named || !self.slice(span).trim().is_empty())
+    }
+
+    /// The letters before a string's quote say how it is read, whatever quote follows: a token of their own.
+    fn split_prefix(&self, shape: &mut Shape) -> Option<Shape> {
+        if shape.kind != "string_start" {
+            return None;
+        }
+        let letters = self.slice(shape.span).find(['"', '\'']).filter(|letters| *letters > 0)?;
+        let span = Span { start: shape.span.start, end: shape.span.start + letters };
+        shape.span.start = span.end;
+        Some(Shape { kind: "string_prefix", field: None, named: false, span })
     }
 
     fn push(&mut self, shape: Shape, parent: Option<NodeId>) -> NodeId {
@@ -358,3 +422,6 @@ impl Default for Fnv {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

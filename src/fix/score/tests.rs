@@ -331,4 +331,20 @@ proptest! {
         let _ = of_checks(&team(true), &CHECKED, &CaseFacts { record: wild, ..facts() });
         prop_assert!(percent(&model(Some(claimed), TrackRecord::default())) <= 84);
     }
+
+    #[test]
+    fn no_check_lifts_a_score_above_its_best(
+        provenance in any_provenance(), sup in 0.0f64..40.0, con in 0.0f64..40.0, acc in 0u32..50, rej in 0u32..50,
+        claimed in proptest::option::of(1u8..=100), imports in 0u32..3, checked in any::<bool>(), test_code in any::<bool>(),
+    ) {
+        let mut fix = past(provenance, sup, con, record(acc, rej));
+        if let Evidence::PastFix { new_imports, .. } = &mut fix {
+            *new_imports = imports;
+        }
+        let facts = CaseFacts { test_code, ..facts() };
+        let checks: &[Check] = if checked { &CHECKED } else { &[] };
+        for evidence in [fix, team(checked), model(claimed, record(acc, rej))] {
+            prop_assert!(of_checks(&evidence, checks, &facts).confidence <= at_best(&evidence, &facts));
+        }
+    }
 }

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{Known, VerifyInput};
+use super::VerifyInput;
+use super::known::Trees;
 use crate::fix::imports::{self, Binding};
 use crate::fix::names;
 use crate::fix::pattern::guards;
-use crate::fix::syntax::Tree;
-use crate::model::{Finding, Language};
+use crate::fix::syntax::{self, Tree};
+use crate::model::Finding;
 
 /// Errors that the grammar finds after the edit and did not find before.
 pub(super) fn syntax_problem(old: &Tree, new: &Tree) -> Option<String> {
+    if syntax::is_accepted(new) {
+        return None;
+    }
     let (before, after) = (errors(old), errors(new));
     if total(&after) < total(&before) {
         return None;
@@ -36,26 +40,30 @@ fn total(errors: &BTreeMap<(String, String), (usize, usize)>) -> usize {
 }
 
 /// What else than the finding the edit changes in the code's meaning, for people.
-pub(super) fn lost(language: Language, input: &VerifyInput<'_>, after: &str, trees: (&Tree, &Tree)) -> Option<String> {
-    let hidden = hidden_name(language, trees);
+pub(super) fn lost(input: &VerifyInput<'_>, after: &str, trees: &Trees<'_>) -> Option<String> {
+    let hidden = hidden_name(trees);
     if hidden.is_some() || !input.guarded {
         return hidden;
     }
-    let known = Known::default();
-    let read = input.known.unwrap_or(&known).read(language, input.before);
-    let guarded = |finding: &Finding| match read {
-        Some(old) => guards::violation_of(old, after, finding.span),
-        None => guards::violation(language, input.before, after, finding.span),
+    let guarded = |finding: &Finding| match (trees.old.learned_from(), trees.new.learned_from()) {
+        (Some(old), Some(new)) => guards::violation_between(old, new, finding.span),
+        _ => guards::violation(trees.language, input.before, after, finding.span),
     };
     input.findings.iter().find_map(guarded)
 }
 
 /// A top-level import that takes the place of another meaning of its name.
-fn hidden_name(language: Language, (before, after): (&Tree, &Tree)) -> Option<String> {
-    let old = imports::bindings(language, before);
-    let (bound_before, bound_after) = (names::bound_at_top(language, before), names::bound_at_top(language, after));
-    let added = imports::bindings(language, after).into_iter().filter(|binding| binding.top && !old.contains(binding));
-    let mut names = added.filter_map(|binding| Some((binding.name.clone()?, binding)));
+fn hidden_name(trees: &Trees<'_>) -> Option<String> {
+    let (before, after) = trees.both();
+    let old = trees.bindings();
+    let added = imports::bindings(trees.language, after).into_iter();
+    let added: Vec<Binding> = added.filter(|binding| binding.top && !old.contains(binding)).collect();
+    if added.is_empty() {
+        return None;
+    }
+    let (bound_before, bound_after) =
+        (names::bound_at_top(trees.language, before), names::bound_at_top(trees.language, after));
+    let mut names = added.into_iter().filter_map(|binding| Some((binding.name.clone()?, binding)));
     let (name, _) = names.find(|(name, binding)| {
         let meanings = bound_before.get(name).copied().unwrap_or(0);
         let one_more = bound_after.get(name).copied().unwrap_or(0) > meanings;

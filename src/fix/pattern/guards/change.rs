@@ -12,7 +12,7 @@ use crate::model::Span;
 /// Two versions of a file and where they differ.
 pub struct Change {
     pub old: Arc<Tree>,
-    pub new: Tree,
+    pub new: Arc<Tree>,
     pub gaps: Vec<Gap>,
     pub finding: Span,
     /// Topmost deleted and inserted nodes, imports left out.
@@ -21,8 +21,8 @@ pub struct Change {
 }
 
 impl Change {
-    pub fn between(old: &Arc<Tree>, after: &str, finding: Span) -> Option<Self> {
-        let (old, new) = (Arc::clone(old), Tree::parse(old.language, after).ok()?);
+    pub fn between(old: &Arc<Tree>, new: &Arc<Tree>, finding: Span) -> Self {
+        let (old, new) = (Arc::clone(old), Arc::clone(new));
         let gaps = align::gaps(&old, &new);
         let mut change = Self { old, new, gaps, finding, deleted: Vec::new(), inserted: Vec::new() };
         let imports = |tree: &Tree, id: NodeId| {
@@ -32,7 +32,7 @@ impl Change {
             change.deleted.extend(gap.deleted(&change.old).iter().filter(|id| !imports(&change.old, **id)));
             change.inserted.extend(gap.inserted(&change.new).iter().filter(|id| !imports(&change.new, **id)));
         }
-        Some(change)
+        change
     }
 
     /// Everything in the deleted code.
