@@ -34,7 +34,7 @@ pub fn embed(language: Language, text: &str, finding: Span) -> Vec<f32> {
         }
         *features.entry(hash.value()).or_default() += 1;
     };
-    let tree = Tree::parse(language, text).ok();
+    let tree = Tree::shared(language, text).ok();
     let tokens = tree.as_ref().map_or_else(|| lexed(text, lines), |tree| leaves(tree, lines));
     for length in 1..=3 {
         for gram in tokens.windows(length) {

@@ -2,7 +2,9 @@
 
 use super::apply::{DEFAULT_STEPS, Results, results};
 use super::fragment::Pair;
-use crate::model::{EditPattern, PastFix, RuleId, Span, TrackRecord};
+use super::loose::same_edit;
+use super::tree::Tree;
+use crate::model::{EditPattern, PastFix, PatternNode, RuleId, Span, TrackRecord};
 
 /// Memories that are asked at most.
 const MAX_MEMORIES: usize = 40;
@@ -29,28 +31,20 @@ impl Agreement {
     }
 }
 
-/// A remembered fix, parsed once and asked many times.
+/// A remembered fix, read once and asked many times.
 #[derive(Debug)]
 pub struct Witness<'a> {
     fix: &'a PastFix,
-    pair: Pair,
-    /// What patterns have made of it: many make the same.
-    known: Results,
+    /// Its scopes, read when the first pattern might fit, and what patterns have made of them: many make the same.
+    read: Option<Option<(Pair, Results)>>,
 }
 
 impl<'a> Witness<'a> {
-    /// Reads the scopes of a fix; `None` when it is superseded or cannot be read.
+    /// `None` when the fix is superseded or what it says of itself cannot be.
     #[must_use]
     pub fn new(fix: &'a PastFix) -> Option<Self> {
-        if fix.superseded_by.is_some()
-            || fix.finding.start > fix.finding.end
-            || fix.finding.end > fix.scope_before.len()
-        {
-            return None;
-        }
-        let pair = Pair::read(fix.language, &fix.scope_before, &fix.scope_after)?;
-        let known = Results::expecting(&pair.after);
-        Some(Self { fix, pair, known })
+        let nowhere = fix.finding.start > fix.finding.end || fix.finding.end > fix.scope_before.len();
+        (fix.superseded_by.is_none() && !nowhere).then_some(Self { fix, read: None })
     }
 
     /// Witnesses among the first memories.
@@ -61,24 +55,55 @@ impl<'a> Witness<'a> {
 
     /// `None` when the pattern does not apply, else whether it gives what the fix gave.
     fn reproduces(&mut self, pattern: &EditPattern) -> Option<bool> {
-        reproduces(pattern, &self.pair, self.fix.finding, (DEFAULT_STEPS, &mut self.known))
+        let fix = self.fix;
+        if !longest_text(&pattern.before).is_none_or(|text| fix.scope_before.contains(text)) {
+            return None;
+        }
+        let read = || {
+            let pair = Pair::read(fix.language, &fix.scope_before, &fix.scope_after)?;
+            let known = Results::expecting(&pair.after);
+            Some((pair, known))
+        };
+        let (pair, known) = self.read.get_or_insert_with(read).as_mut()?;
+        makes(pattern, pair, fix.finding, (DEFAULT_STEPS, known), same_edit)
     }
+}
+
+/// The longest text that the pattern has of its own: where it is not, the pattern does not fit.
+fn longest_text(pattern: &PatternNode) -> Option<&str> {
+    let mut longest: Option<&str> = None;
+    let mut open = vec![pattern];
+    while let Some(node) = open.pop() {
+        match node {
+            PatternNode::Leaf { text, .. } if longest.is_none_or(|other| other.len() < text.len()) => {
+                longest = Some(text)
+            }
+            PatternNode::Tree { children, .. } => open.extend(children),
+            _ => {}
+        }
+    }
+    longest
 }
 
 /// Whether the pattern makes `after` of `before`, white space and comments aside; `None` when it does not apply. `known` is of
 /// this same pair.
 #[must_use]
-pub fn reproduces(
+pub fn reproduces(pattern: &EditPattern, pair: &Pair, finding: Span, budget: (usize, &mut Results)) -> Option<bool> {
+    makes(pattern, pair, finding, budget, Tree::same_code)
+}
+
+fn makes(
     pattern: &EditPattern,
     pair: &Pair,
     finding: Span,
     (steps, known): (usize, &mut Results),
+    same: impl Fn(&Tree, &Tree) -> bool,
 ) -> Option<bool> {
     let made = results(pattern, &pair.before, pair.span(finding), (steps, known));
     if made.is_empty() {
         return None;
     }
-    Some(made.iter().any(|(_, patched)| patched.same_code(&pair.after)))
+    Some(made.iter().any(|(_, patched)| same(patched, &pair.after)))
 }
 
 /// Asks up to 40 of the memories, which are of the same rule, what they think of the pattern. The fix that the pattern

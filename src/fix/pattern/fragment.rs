@@ -38,10 +38,10 @@ impl Pair {
     pub fn read(language: Language, before: &str, after: &str) -> Option<Self> {
         let mut best: Option<Self> = None;
         for (head, tail) in surroundings(language) {
-            let tree = |part: &str| Tree::parse(language, &format!("{head}{part}{tail}")).ok();
-            let pair = Self { before: tree(before)?, after: Arc::new(tree(after)?), offset: head.len() };
-            if best.as_ref().is_none_or(|best| pair.before.errors < best.before.errors) {
-                best = Some(pair);
+            let tree = Tree::parse(language, &format!("{head}{before}{tail}")).ok()?;
+            if best.as_ref().is_none_or(|best| tree.errors < best.before.errors) {
+                let after = tree.becoming(&format!("{head}{after}{tail}")).ok()?;
+                best = Some(Self { before: tree, after: Arc::new(after), offset: head.len() });
             }
             if best.as_ref().is_some_and(|best| best.before.errors == 0) {
                 break;

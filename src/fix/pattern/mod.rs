@@ -8,6 +8,7 @@ mod compare;
 pub(in crate::fix) mod fragment;
 pub mod guards;
 pub(crate) mod kinds;
+mod loose;
 mod matching;
 pub(in crate::fix) mod names;
 mod propose;

@@ -92,7 +92,7 @@ struct Draft<'a> {
 /// the Beta mean of agreement, then cosine, donors, level and whether the donor is of the same repository. At most ten.
 #[must_use]
 pub fn propose(request: &Request<'_>) -> Vec<Proposal> {
-    let Ok(file) = Tree::parse(request.language, request.text) else { return Vec::new() };
+    let Ok(file) = Tree::shared(request.language, request.text) else { return Vec::new() };
     let (mut drafts, mut known): (Vec<Draft<'_>>, _) = (Vec::new(), Results::default());
     let usable = |(fix, _): &&(PastFix, f64)| fix.language == request.language && fix.superseded_by.is_none();
     let usable: Vec<&(PastFix, f64)> = request.similar.iter().filter(usable).collect();

@@ -3,6 +3,7 @@
 //! Nodes lie in one vector in pre-order, so a subtree is a slice, and every walk is a loop: hostile nesting cannot
 //! exhaust the stack.
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use ast_grep_core::tree_sitter::LanguageExt;
@@ -55,6 +56,8 @@ pub struct Tree {
     pub comments: Vec<Span>,
     /// Syntax errors and missing tokens.
     pub errors: usize,
+    /// What [`super::loose`] makes of it, when it was asked.
+    pub(super) outline: OnceLock<Option<u64>>,
     parsed: Parsed,
 }
 
@@ -117,6 +120,24 @@ impl Tree {
         Self::of(language, text.to_owned(), parsed)
     }
 
+    /// [`Tree::parse`] of a file that is looked at several times in a row: for its vector, its proposals, and their checks. The one
+    /// that was read last is kept, for each thread.
+    ///
+    /// # Errors
+    /// Those of [`Tree::parse`].
+    pub fn shared(language: Language, text: &str) -> Result<Arc<Self>, TreeError> {
+        thread_local! {
+            static LAST: RefCell<Option<Arc<Tree>>> = const { RefCell::new(None) };
+        }
+        let same = |tree: &Arc<Self>| tree.language == language && tree.text == text;
+        if let Some(tree) = LAST.with_borrow(|last| last.clone()).filter(same) {
+            return Ok(tree);
+        }
+        let tree = Arc::new(Self::parse(language, text)?);
+        LAST.set(Some(Arc::clone(&tree)));
+        Ok(tree)
+    }
+
     /// The tree of the text with disjoint edits made that are in source order; the same as [`Tree::parse`] gives of it.
     ///
     /// # Errors
@@ -153,7 +174,8 @@ impl Tree {
     fn of(language: Language, text: String, parsed: language::Tree) -> Result<Self, TreeError> {
         let parsed = Arc::new(parsed);
         let kept = Parsed(Arc::clone(&parsed));
-        let mut tree = Self { language, text, nodes: Vec::new(), comments: Vec::new(), errors: 0, parsed: kept };
+        let (nodes, comments, outline) = (Vec::new(), Vec::new(), OnceLock::new());
+        let mut tree = Self { language, text, nodes, comments, errors: 0, outline, parsed: kept };
         let names = Grammar::of(language)?;
         let mut cursor = language::cursor(&parsed);
         let mut open: Vec<NodeId> = Vec::new();

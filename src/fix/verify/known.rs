@@ -35,19 +35,19 @@ impl std::fmt::Debug for Parsed {
 
 impl Read {
     fn of(language: Language, text: &str) -> Option<Self> {
-        Self::either(LearnedFrom::parse(language, text), language, text)
+        Self::either(LearnedFrom::shared(language, text), language, text)
     }
 
     /// The text after these edits of the one that was read, disjoint and in source order.
     fn edited(&self, language: Language, text: &str, edits: &[Edit]) -> Option<Self> {
         let Self::Both(tree) = self else { return Self::of(language, text) };
         let spans = edits.iter().map(|edit| (edit.span, edit.text.as_str()));
-        Self::either(tree.edited(text.to_owned(), spans), language, text)
+        Self::either(tree.edited(text.to_owned(), spans).map(Arc::new), language, text)
     }
 
-    fn either(tree: Result<LearnedFrom, TreeError>, language: Language, text: &str) -> Option<Self> {
+    fn either(tree: Result<Arc<LearnedFrom>, TreeError>, language: Language, text: &str) -> Option<Self> {
         match tree {
-            Ok(tree) => Some(Self::Both(Arc::new(tree))),
+            Ok(tree) => Some(Self::Both(tree)),
             Err(TreeError::Parser) => None,
             Err(TreeError::Language(_) | TreeError::TooLarge) => {
                 Some(Self::Syntax(Arc::new(Parsed(syntax::parse(language, text)?))))

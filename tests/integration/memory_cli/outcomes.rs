@@ -1,7 +1,7 @@
 //! What people decide moves what is proposed next: on both stores.
 
 use codehealer::fix::edit;
-use codehealer::model::{CandidateJudged, EventKind, Evidence, Source, Verdict};
+use codehealer::model::{Candidate, CandidateJudged, EventKind, Evidence, Source, Verdict};
 use codehealer::state::run::RunHead;
 
 use crate::support::stores::{Storage, on_both_stores};
@@ -84,10 +84,16 @@ async fn an_amended_merge_teaches_the_amended_fix_and_contradicts_the_other(at: 
     world.settle().await;
     let [memory] = world.memories().await.try_into().unwrap();
     let second = dealt_with(&world, "b.py").await;
-    let (_, judged) = past_fixes(&world, &second).await;
-    let taught =
-        judged.iter().find(|c| matches!(&c.candidate.evidence, Evidence::PastFix { fix, .. } if *fix == memory.id));
-    let taught = taught.unwrap_or_else(|| panic!("what was merged is proposed again: {judged:#?}"));
-    let made = edit::apply(BAD, &taught.candidate.edits).unwrap();
+    let proposed = world.events(&second).await.into_iter().filter_map(|event| match event.kind {
+        EventKind::Consulted(asked) if asked.source == Source::PastFix => Some(asked.candidates),
+        _ => None,
+    });
+    let proposed: Vec<Candidate> = proposed.flatten().map(|(_, candidate)| candidate).collect();
+    let taught = proposed.iter().find(|c| matches!(&c.evidence, Evidence::PastFix { fix, .. } if *fix == memory.id));
+    let taught = taught.unwrap_or_else(|| panic!("what was merged is proposed again: {proposed:#?}"));
+    let made = edit::apply(BAD, &taught.edits).unwrap();
     assert!(made.contains("yaml.safe_load(f) or {}"), "{made}");
+    let (_, judged) = past_fixes(&world, &second).await;
+    let checked: Vec<&Candidate> = judged.iter().map(|one| &one.candidate).collect();
+    assert!(!checked.is_empty() && !checked.contains(&taught), "what cannot be chosen any more is not checked");
 }

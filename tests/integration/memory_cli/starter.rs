@@ -88,7 +88,8 @@ async fn it_begins_an_empty_memory_and_no_other_and_comes_once() {
     world.store.memory().forget(&fixes[1].id).await.unwrap();
     assert_eq!(healer.begin_with_starter("acme").await.unwrap(), None);
     let again = healer.learn_starter("acme").await.unwrap();
-    assert_eq!((again.fixes(), again.known), (1, fixes.len() - 1));
+    // Two cases may teach the same fix: it is one, and the second time it is known.
+    assert_eq!((again.fixes(), again.known), (1, fixes.len() - 1 + begun.known));
     assert_eq!(world.store.memory().get(&judged.id).await.unwrap().unwrap().record, judged.record);
 }
 
