@@ -24,9 +24,10 @@ const TASK_BYTES: u64 = 64 * 1024;
 pub(super) struct Attributes {
     pub ready: u64,
     pub hidden: u64,
-    visibility: u64,
-    retention: u64,
-    largest: u64,
+    /// `None` where the service does not say it, as some that stand in for SQS do not.
+    visibility: Option<u64>,
+    retention: Option<u64>,
+    largest: Option<u64>,
     arn: String,
     /// Where messages go that were taken too often, and how often that is.
     redrive: Option<(String, u64)>,
@@ -55,8 +56,8 @@ impl SqsInbox {
             }
         }
         defects.extend(wrong(&self.options.queue, &queue, &dead, function));
-        if dead.retention < RETENTION.as_secs() {
-            let problem = format!("dead letters are kept for {} hours only", dead.retention / 3600);
+        if let Some(kept) = dead.retention.filter(|kept| *kept < RETENTION.as_secs()) {
+            let problem = format!("dead letters are kept for {} hours only", kept / 3600);
             let url = &self.options.dead_letters;
             let remedy = format!("set MessageRetentionPeriod of {url} to {} (14 days)", RETENTION.as_secs());
             defects.push(Defect { problem, remedy });
@@ -81,14 +82,15 @@ impl SqsInbox {
 
 fn parsed(all: &HashMap<QueueAttributeName, String>) -> Attributes {
     let text = |name: QueueAttributeName| all.get(&name).map(String::as_str).unwrap_or_default();
-    let number = |name| text(name).parse().unwrap_or(0);
+    let told = |name| text(name).parse().ok();
+    let number = |name| told(name).unwrap_or(0);
     Attributes {
         ready: number(QueueAttributeName::ApproximateNumberOfMessages),
         hidden: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
             + number(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
-        visibility: number(QueueAttributeName::VisibilityTimeout),
-        retention: number(QueueAttributeName::MessageRetentionPeriod),
-        largest: number(QueueAttributeName::MaximumMessageSize),
+        visibility: told(QueueAttributeName::VisibilityTimeout),
+        retention: told(QueueAttributeName::MessageRetentionPeriod),
+        largest: told(QueueAttributeName::MaximumMessageSize),
         arn: text(QueueAttributeName::QueueArn).to_owned(),
         redrive: redrive(text(QueueAttributeName::RedrivePolicy)),
     }
@@ -120,13 +122,12 @@ fn wrong(url: &str, queue: &Attributes, dead: &Attributes, function: Option<Dura
         Some(_) => {}
     }
     let wanted = function.map(|time| (time * VISIBILITY).as_secs());
-    if let Some(wanted) = wanted.filter(|wanted| queue.visibility < *wanted) {
-        let problem =
-            format!("messages are hidden for {} s, less than {VISIBILITY} times the function's time", queue.visibility);
+    if let Some((hidden, wanted)) = queue.visibility.zip(wanted).filter(|(hidden, wanted)| hidden < wanted) {
+        let problem = format!("messages are hidden for {hidden} s, less than {VISIBILITY} times the function's time");
         add(problem, format!("set VisibilityTimeout of {url} to at least {wanted}"));
     }
-    if queue.largest < TASK_BYTES {
-        let problem = format!("messages may have {} bytes, and a task may need {TASK_BYTES}", queue.largest);
+    if let Some(largest) = queue.largest.filter(|largest| *largest < TASK_BYTES) {
+        let problem = format!("messages may have {largest} bytes, and a task may need {TASK_BYTES}");
         add(problem, format!("set MaximumMessageSize of {url} to {}", super::MESSAGE_BYTES));
     }
     defects
@@ -152,13 +153,17 @@ mod tests {
         let dead = Attributes { arn: "dead".into(), ..Attributes::default() };
         let minute = Some(Duration::from_secs(60));
         let good = Attributes {
-            visibility: 360,
-            largest: 1 << 20,
+            visibility: Some(360),
+            largest: Some(1 << 20),
             redrive: Some(("dead".into(), 5)),
             ..Attributes::default()
         };
         assert_eq!(wrong("q", &good, &dead, minute), []);
-        let short = Attributes { visibility: 359, ..good.clone() };
+        let silent = Attributes { visibility: None, largest: None, ..good.clone() };
+        assert_eq!(wrong("q", &silent, &dead, minute), [], "what is not told is no defect");
+        let small = Attributes { largest: Some(1024), ..good.clone() };
+        assert!(wrong("q", &small, &dead, minute)[0].problem.contains("1024 bytes"));
+        let short = Attributes { visibility: Some(359), ..good.clone() };
         assert!(wrong("q", &short, &dead, minute)[0].remedy.contains("at least 360"));
         assert_eq!(wrong("q", &short, &dead, None), []);
     }

@@ -61,7 +61,10 @@ impl Asked<'_> {
                 let remedy = format!("allow the role kms:Decrypt and kms:GenerateDataKey with the key of {queue}");
                 (ErrorKind::Denied, remedy)
             }
-            "InvalidParameterValue" | "InvalidParameterValueException" if said.contains("must be shorter") => {
+            // The second is how ElasticMQ says it.
+            "InvalidParameterValue" | "InvalidParameterValueException" | "InvalidAttributeValue"
+                if said.contains("must be shorter") || said.contains("messagetoolong") =>
+            {
                 let remedy = format!("set MaximumMessageSize of {queue} to {MESSAGE_BYTES} bytes");
                 (ErrorKind::Malformed, remedy)
             }
