@@ -165,8 +165,9 @@ impl Detector {
         let code = text.get(finding.span.range()).unwrap_or_default();
         let kind = &finding.rule.issue_type;
         if self.rules.ignores_tests(&finding.rule.id) {
-            let ignored = !test_code::is_live_secret(kind, code) && tests.holds(finding.span);
-            return ignored.then(|| IN_A_TEST.to_owned());
+            if !test_code::is_live_secret(kind, code) && tests.holds(finding.span) {
+                return Some(IN_A_TEST.to_owned());
+            }
         }
         (!test_code::needs_an_attacker(kind) && tests.is_data()).then(|| TEST_DATA.to_owned())
     }

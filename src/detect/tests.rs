@@ -297,6 +297,24 @@ fn a_mistake_is_one_in_a_test_too() {
 }
 
 #[test]
+fn a_mistake_in_what_tests_read_is_set_aside_and_what_an_attacker_could_use_is_not() {
+    let rules = set(&[("t-eval.yml", EVAL), ("t-lost.yml", LOST)]).unwrap();
+    let detector = Detector::new(Arc::new(rules), Limits::default());
+    let scan = |path: &str, text: &str| {
+        let path = RepoPath::new(path).unwrap();
+        detector.scan(&RepositoryId("1".to_owned()), &path, text.as_bytes())
+    };
+    let data = scan("tests/data/cases/a.py", "result + 1\n");
+    assert_eq!((data.findings.len(), data.suppressed.len()), (0, 1));
+    assert_eq!(data.suppressed[0].reason, "it is data of a test, which nothing runs");
+    assert_eq!(scan("tests/data/cases/a.py", "eval(text)\n").findings.len(), 1);
+    assert_eq!(scan("data/cases/a.py", "result + 1\n").findings.len(), 1);
+    assert_eq!(scan("tests/a.py", "result + 1\n").findings.len(), 1);
+    let test = "import pytest\n\ndef test_it():\n    result + 1\n    assert result\n";
+    assert_eq!(scan("tests/data/cases/test_a.py", test).findings.len(), 1);
+}
+
+#[test]
 fn a_rule_says_itself_what_tests_are_to_it() {
     let silent = LOST.replace("hint: do not", "hint: do not, in_tests: ignore");
     assert_eq!(in_a_test("result + 1", &[("t-lost.yml", &silent)]).findings, []);

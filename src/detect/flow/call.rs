@@ -469,9 +469,12 @@ impl Engine<'_, '_> {
         if rooted && pass.cleans & self.rules.known.normal != 0 {
             self.below_root(&mut all);
         }
-        if matches!(site.method(), "slice" | "splice" | "filter" | "concat") {
-            all.path = None;
+        // A part of a whole is not at the place of the whole.
+        if matches!(site.method(), "slice" | "splice" | "filter" | "concat" | "get" | "getlist" | "getAll" | "pop") {
+            all.path = all.path.filter(|_| all.atoms.iter().all(|atom| atom.source == UNKNOWN));
         }
+        let given = site.given.iter().filter_map(|given| given.value.function.as_ref());
+        all.add_atoms(&Value::calculated(given.map(|function| &function.returns)).atoms);
         fill(site, &pass.into, &all, state);
         Some(if pass.into.is_empty() { all } else { Value::unknown(site.span) })
     }

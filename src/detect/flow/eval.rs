@@ -420,9 +420,12 @@ impl Engine<'_, '_> {
                 atom.clean = if atom.clean == Mask::MAX { atom.clean } else { (atom.clean & kept) | led };
                 atoms.push(atom);
             }
-            // What an address or a path begins with decides where it leads.
+            // What an address or a path begins with decides where it leads: a part that leads nowhere else does it as well.
             if !outside && value.text.is_none() {
                 led |= self.rules.known.leading;
+            } else if outside {
+                let all = value.all_atoms().into_iter().filter(|atom| atom.source > PARAMETER && !atom.lasting);
+                led |= all.fold(self.rules.known.leading, |led, atom| led & atom.clean);
             }
             if bound && !outside && value.text.as_deref() != Some("") {
                 led |= self.rules.known.absolute;
