@@ -49,7 +49,8 @@ impl TestCode {
             |code: &str| ASSERTS.is_match(code) && !(language == Language::Python && code.starts_with("class"));
         let sure = |part: &Span| framework || text.get(part.range()).is_some_and(asserts);
         parts.extend(maybe.into_iter().filter(sure));
-        let whole = (framework || !parts.is_empty()) && PLACE.is_match(path.as_str());
+        let whole =
+            (framework || !parts.is_empty() || SAYS_SO.is_match(opening(text))) && PLACE.is_match(path.as_str());
         let data = !framework && parts.is_empty() && DATA.is_match(path.as_str());
         Self { whole, data, parts }
     }
@@ -103,6 +104,26 @@ static PLACE: LazyLock<Pattern> = LazyLock::new(|| {
         | [a-z](?:Unit|Functional|Integration)?Tests?/",
     )
 });
+
+/// What a file that is there for tests says of itself.
+static SAYS_SO: LazyLock<Pattern> =
+    LazyLock::new(|| Pattern::new(r"(?i)\b(?:for|in|by) (?:(?:the|our|unit|integration|functional) )*tests\b"));
+
+/// The comment or docstring that a file begins with, as much of it as matters.
+fn opening(text: &str) -> &str {
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}'));
+    let marks = ["\"\"\"", "'''", "/*", "//", "#"];
+    let Some(mark) = marks.iter().find(|mark| text.starts_with(**mark)) else { return "" };
+    let inner = text.get(mark.len()..).unwrap_or_default();
+    let end = match *mark {
+        "/*" => inner.find("*/"),
+        "//" | "#" => inner.find('\n'),
+        _ => inner.find(mark),
+    };
+    let end = end.unwrap_or(inner.len()).min(HEAD);
+    let end = (0..=end).rev().find(|end| inner.is_char_boundary(*end)).unwrap_or(0);
+    inner.get(..end).unwrap_or_default()
+}
 
 /// Folders for what tests read, below one for tests.
 static DATA: LazyLock<Pattern> = LazyLock::new(|| {
@@ -352,6 +373,17 @@ mod tests {
         for (path, text) in cases {
             assert!(is_test(path, text, "MARK()"), "{path}");
         }
+    }
+
+    #[test]
+    fn a_file_where_tests_are_may_say_that_it_is_there_for_them() {
+        let says = "\"\"\"Keys for tests, made once.\"\"\"\nMARK()\n";
+        assert!(is_test("t/unit/keys.py", says, "MARK()"));
+        assert!(is_test("test/a.js", "/* Used in the unit tests. */\nMARK()\n", "MARK()"));
+        assert!(!is_test("app/keys.py", says, "MARK()"));
+        assert!(!is_test("t/unit/keys.py", "\"\"\"Keys.\"\"\"\n# for tests\nMARK()\n", "MARK()"));
+        assert!(!is_test("test/a.js", "// Tests for the queries of a shop.\nMARK()\n", "MARK()"));
+        assert!(!is_test("test/a.js", "'for tests'; MARK()\n", "MARK()"));
     }
 
     #[test]

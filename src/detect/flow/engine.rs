@@ -13,6 +13,7 @@ use super::lower::{Definition, Lower, Outline};
 use super::spec::{FlowRules, KindId, Mask, PARAMETER, Source, UNKNOWN};
 use super::state::State;
 use super::summary::{ParameterSink, Summary};
+use super::trace::is_word;
 use super::value::{Atom, Value};
 use crate::model::Span;
 
@@ -314,20 +315,21 @@ impl<'a, 't> Engine<'a, 't> {
         for _ in 0..3 {
             let matters = |summary: &Summary| !summary.sinks.is_empty() || self.is_named_for(&summary.returns);
             let done = outline.definitions.iter().zip(&self.slots);
-            let names: BTreeSet<&Rc<str>> = done
+            let names: BTreeSet<&str> = done
                 .filter(|(_, slot)| matches!(slot, Slot::Done(summary) if matters(summary)))
-                .map(|(definition, _)| &definition.name)
+                .map(|(definition, _)| &*definition.name)
                 .collect();
+            let places = if names.is_empty() { Vec::new() } else { calls_of(self.lower.source, &names) };
             let calls = |definition: &Definition<'_>| {
-                let text = self.lower.source.get(definition.span.range()).unwrap_or_default();
-                names.iter().any(|name| text.contains(&format!("{name}(")))
+                let from = places.partition_point(|place| *place < definition.span.start);
+                places.get(from).is_some_and(|place| *place < definition.span.end)
             };
             let open = outline.definitions.iter().zip(&self.slots).enumerate();
             let open: Vec<usize> = open
                 .filter(|(_, (definition, slot))| matches!(slot, Slot::Open) && calls(definition))
                 .map(|(number, _)| number)
                 .collect();
-            if names.is_empty() || open.is_empty() || self.exhausted() {
+            if open.is_empty() || self.exhausted() {
                 return;
             }
             for number in open {
@@ -452,6 +454,20 @@ impl<'a, 't> Engine<'a, 't> {
             _ => self.bind(target, element.through(target.span), state),
         }
     }
+}
+
+/// The places in order where one of some functions is called by its name.
+fn calls_of(source: &str, names: &BTreeSet<&str>) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    for word in source.split(|c: char| !is_word(c)) {
+        let end = at + word.len();
+        if names.contains(word) && source.get(end..).is_some_and(|rest| rest.starts_with('(')) {
+            places.push(at);
+        }
+        at = end + source.get(end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    }
+    places
 }
 
 /// The value that a function gives back, with what it was called with in place of its parameters.

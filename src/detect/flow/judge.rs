@@ -44,6 +44,8 @@ impl Engine<'_, '_> {
         };
         match open.iter().filter(counts).max_by_key(|atom| (atom.source != PARAMETER, atom.owner.is_none())) {
             Some(atom) => self.note(rule, place, Judgement::Untrusted, Some(atom)),
+            // What has no such form is not the text that the sink is about.
+            None if asked.formed && !shaped => {}
             None => self.note(rule, place, Judgement::Unknown, None),
         }
     }
