@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use regex::Regex;
 
+use super::change::write_back;
 use super::document::Argument;
 use super::engine::Engine;
 use super::format::formatted;
@@ -24,7 +25,7 @@ pub(super) struct Given {
 /// What a call is made on and with.
 pub(super) struct Site<'c> {
     pub span: Span,
-    call: &'c Call,
+    pub call: &'c Call,
     receiver: Option<Value>,
     /// The last part of the callee's name.
     method: Rc<str>,
@@ -478,116 +479,6 @@ impl Engine<'_, '_> {
         fill(site, &pass.into, &all, state);
         Some(if pass.into.is_empty() { all } else { Value::unknown(site.span) })
     }
-
-    /// Methods that change what they are called on, or read a part of it.
-    fn changed(&mut self, site: &Site<'_>, state: &mut State) -> Option<Value> {
-        let Kind::Member(object, _) = &site.call.callee.kind else { return None };
-        let receiver = site.receiver.as_ref()?;
-        let given: Vec<&Value> = site.given.iter().map(|given| &given.value).collect();
-        let builder =
-            receiver.path.as_deref().is_some_and(|path| self.rules.builders.any(&[path.trim_end_matches("()")]));
-        match (&*site.method, given.as_slice()) {
-            ("append" | "Append" | "WriteString" | "Write" | "write" | "print" | "push" | "concat", [first, ..])
-                if builder =>
-            {
-                let mut value = self.build(&[receiver.clone(), (*first).clone()]);
-                value.path.clone_from(&receiver.path);
-                write_back(object, value.clone(), state);
-                Some(value)
-            }
-            ("insert", [_, last]) if builder => {
-                let mut value = self.build(&[receiver.clone(), (*last).clone()]);
-                value.prefix = None;
-                value.path.clone_from(&receiver.path);
-                write_back(object, value.clone(), state);
-                Some(value)
-            }
-            (
-                "append" | "push" | "add" | "addLast" | "addElement" | "offer" | "unshift" | "addFirst" | "insert",
-                [.., last],
-            ) if receiver.parts.is_some() => {
-                let mut value = receiver.clone();
-                if given.len() == 1 && !matches!(&*site.method, "unshift" | "addFirst" | "insert") {
-                    value.push((*last).clone());
-                } else {
-                    value.set_part(None, (*last).clone());
-                }
-                write_back(object, value.clone(), state);
-                Some(Value::default())
-            }
-            ("extend" | "addAll" | "update" | "putAll" | "concat", [all, ..]) if receiver.parts.is_some() => {
-                let mut value = receiver.clone();
-                value.set_part(None, all.any_part());
-                write_back(object, value.clone(), state);
-                Some(value)
-            }
-            ("put" | "set" | "setdefault" | "setProperty" | "setAttribute" | "putIfAbsent", [key, part])
-                if receiver.parts.is_some() || receiver.path.is_some() && !receiver.is_constant() =>
-            {
-                let mut value = receiver.clone();
-                value.set_part(key.text.as_deref(), (*part).clone());
-                write_back(object, value, state);
-                Some(Value::default())
-            }
-            // What was drawn chooses what is read.
-            (
-                "charAt" | "at" | "codePointAt" | "substring" | "substr" | "slice" | "elementAt" | "get"
-                | "__getitem__",
-                [at, ..],
-            ) if at.holds(&|atom| atom.lasting) => Some(Value::calculated([*at, receiver])),
-            ("get", [section, key, ..]) if names_sections(receiver) && receiver.parts.is_some() => {
-                let known = section_key(section, key).and_then(|key| receiver.part(&key));
-                Some(known.unwrap_or_else(|| receiver.any_part()))
-            }
-            ("get" | "getOrDefault" | "getProperty" | "getAttribute" | "elementAt", [key, ..]) => {
-                receiver.parts.as_ref()?;
-                let key = key.text.as_deref();
-                Some(key.and_then(|key| receiver.part(key)).unwrap_or_else(|| receiver.any_part()))
-            }
-            ("set", [section, key, part]) if names_sections(receiver) => {
-                let mut value = receiver.clone();
-                value.set_part(section_key(section, key).as_deref(), (*part).clone());
-                write_back(object, value, state);
-                Some(Value::default())
-            }
-            ("remove" | "pop", [at]) if receiver.parts.is_some() => {
-                let (mut value, text) = (receiver.clone(), at.text.as_deref());
-                value.remove(text.and_then(|at| at.parse().ok()));
-                write_back(object, value, state);
-                Some(text.and_then(|at| receiver.part(at)).unwrap_or_else(|| receiver.any_part()))
-            }
-            ("assign", [first, rest @ ..]) if receiver.path.as_deref() == Some("Object") => {
-                Some(assigned(site, (first, rest), state))
-            }
-            ("charAt", [at]) => {
-                let text = receiver.text.as_deref()?;
-                let index: usize = at.text.as_deref()?.parse().ok()?;
-                text.chars().nth(index).map(|c| Value::constant(&c.to_string()))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// A configuration whose values are told by section and name.
-fn names_sections(value: &Value) -> bool {
-    value.path.as_deref().is_some_and(|path| path.contains("ConfigParser"))
-}
-
-fn section_key(section: &Value, key: &Value) -> Option<String> {
-    Some(format!("{}.{}", section.text.as_deref()?, key.text.as_deref()?))
-}
-
-/// What `Object.assign` puts into its first argument, and gives back.
-fn assigned(site: &Site<'_>, (first, rest): (&Value, &[&Value]), state: &mut State) -> Value {
-    let mut value = first.clone();
-    for more in rest {
-        value.set_part(None, more.any_part());
-    }
-    if let Some(first) = site.call.arguments.first() {
-        write_back(&first.value, value.clone(), state);
-    }
-    value
 }
 
 /// Puts a value into what a call was given to be filled, and tells the names of that.
@@ -626,18 +517,6 @@ fn whole(expr: &Expr) -> &Expr {
 fn cuts_beginning(method: &str) -> bool {
     let kept = ["toString", "trim", "trimEnd", "toLowerCase", "concat", "strip", "rstrip", "lower", "encode", "decode"];
     !kept.contains(&method)
-}
-
-/// Stores what became of the object that a chain of calls began with.
-fn write_back(object: &Expr, value: Value, state: &mut State) {
-    let mut object = object;
-    while let Kind::Call(call) = &object.kind {
-        let Kind::Member(inner, _) = &call.callee.kind else { return };
-        object = inner;
-    }
-    if let Some(place) = object.place() {
-        state.variables.insert(Rc::from(place), value);
-    }
 }
 
 fn holds(sink: &Sink, site: &Site<'_>) -> bool {

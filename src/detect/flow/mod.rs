@@ -3,6 +3,7 @@
 //! What is untrusted, where it must not go and what makes it harmless is told by rule files; `docs/RULES.md` describes them.
 
 mod call;
+mod change;
 mod document;
 mod engine;
 mod eval;
