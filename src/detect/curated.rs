@@ -38,7 +38,7 @@ pub fn proposals(fixes: &[CuratedFix], tree: &Tree, finding: Span) -> Vec<Propos
         let nodes = nodes_at(tree, finding);
         fixes.iter().flat_map(|fix| places_of(fix, tree, &nodes, finding)).collect()
     };
-    language::with_stack(tree, work).unwrap_or_default()
+    language::with_stack(language::depth(tree), work).unwrap_or_default()
 }
 
 fn places_of(fix: &CuratedFix, tree: &Tree, nodes: &[Node<'_>], finding: Span) -> Vec<Proposal> {

@@ -158,14 +158,16 @@ pub fn depth(tree: &Tree) -> usize {
     }
 }
 
-/// Runs `work`, which matches against `tree`, where the stack is deep enough for it: matchers recurse into the tree.
-/// `None` when no thread could be had or the work panicked.
-pub(super) fn with_stack<T: Send>(tree: &Tree, work: impl FnOnce() -> T + Send) -> Option<T> {
-    if depth(tree) <= SHALLOW {
+/// Runs `work`, which matches against a tree of so many levels, where the stack is deep enough for it: matchers recurse into the tree.
+/// `None` when no thread could be had or the work panicked. A thread of its own has the name of the one that asked, so that
+/// what is said of a panic tells whose it was.
+pub(super) fn with_stack<T: Send>(levels: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
+    if levels <= SHALLOW {
         return Some(work());
     }
+    let name = thread::current().name().unwrap_or("matching").to_owned();
     thread::scope(|scope| {
-        let spawned = thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, work);
+        let spawned = thread::Builder::new().name(name).stack_size(DEEP_STACK).spawn_scoped(scope, work);
         spawned.ok()?.join().ok()
     })
 }

@@ -26,6 +26,8 @@ mod suppress;
 mod syntax_rule;
 mod test_code;
 mod tree;
+mod utilities;
+mod walk;
 
 pub use case::cases;
 pub use curated::{Proposal, proposals};

@@ -1,10 +1,12 @@
 //! Which rules a text can concern at all: what a rule cannot do without is looked for once, in one pass over the text.
 //!
 //! Most rules speak of a few names (`yaml`, `md5`, `rejectUnauthorized`), and most files have none of them. A rule whose
-//! names are missing is not tried on any node. The idea is that of literal prefilters in searchers of text; here it goes
-//! through the whole of a rule, so `all` needs each part and `any` one of them. What cannot be told needs nothing.
+//! names are missing is not tried on any node, and one whose names stand elsewhere is not tried on a node without them. The idea
+//! is that of literal prefilters in searchers of text; here it goes through the whole of a rule, so `all` needs each part and `any`
+//! one of them. What cannot be told needs nothing.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
@@ -14,6 +16,8 @@ use serde_json::Value;
 const MAX_DEPTH: usize = 12;
 /// Shortest word worth looking for, bytes.
 const MIN_WORD: usize = 3;
+/// Places of one word that are remembered; one that stands in more is taken to stand everywhere.
+const MAX_PLACES: usize = 4_096;
 
 /// What a text must contain for a rule to match anywhere in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +29,23 @@ pub(super) enum Needs {
     Any(Vec<Needs>),
 }
 
+/// Where a rule's words are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Text,
+    /// In the matched node alone: what is around, before or behind it does not count.
+    Node,
+}
+
 impl Needs {
-    /// The needs of a rule, given as ast-grep serialises it, with its utilities by name.
+    /// What a text must contain for the rule, given as ast-grep serialises it, with its utilities by name.
     pub fn of(rule: &Value, utilities: &Value) -> Self {
-        of_rule(rule, utilities, MAX_DEPTH)
+        of_rule(rule, utilities, (Scope::Text, MAX_DEPTH))
+    }
+
+    /// What the node itself must contain that the rule matches.
+    pub fn of_node(rule: &Value, utilities: &Value) -> Self {
+        of_rule(rule, utilities, (Scope::Node, MAX_DEPTH))
     }
 
     fn all(parts: Vec<Self>) -> Self {
@@ -58,14 +75,15 @@ impl Needs {
     }
 }
 
-fn of_rule(rule: &Value, utilities: &Value, depth: usize) -> Needs {
+fn of_rule(rule: &Value, utilities: &Value, (scope, depth): (Scope, usize)) -> Needs {
     let (Some(keys), true) = (rule.as_object(), depth > 0) else { return Needs::Nothing };
-    let inner = |value: &Value| of_rule(value, utilities, depth - 1);
+    let inner = |value: &Value| of_rule(value, utilities, (scope, depth - 1));
     let list = |value: &Value| value.as_array().map(|rules| rules.iter().map(inner).collect()).unwrap_or_default();
     let of_key = |(key, value): (&String, &Value)| match key.as_str() {
         "pattern" => of_pattern(value),
         "regex" => value.as_str().map_or(Needs::Nothing, of_regex),
-        "has" | "inside" | "precedes" | "follows" => inner(value),
+        "has" => inner(value),
+        "inside" | "precedes" | "follows" if scope == Scope::Text => inner(value),
         "all" => Needs::all(list(value)),
         "any" => Needs::any(list(value)),
         "matches" => value.as_str().and_then(|name| utilities.get(name)).map_or(Needs::Nothing, inner),
@@ -142,8 +160,10 @@ fn of_literals(literals: &Seq) -> Needs {
 pub(super) struct Prefilter {
     /// None when the search cannot be built: then every rule may match.
     search: Option<AhoCorasick>,
-    words: usize,
+    /// Lengths of the words, bytes.
+    words: Vec<usize>,
     needs: Vec<Indexed>,
+    node_needs: Vec<Indexed>,
 }
 
 /// [`Needs`] with words by their number in the search.
@@ -165,21 +185,31 @@ impl Indexed {
         }
     }
 
-    fn met(&self, present: &[bool]) -> bool {
+    fn met(&self, there: &impl Fn(usize) -> bool) -> bool {
         match self {
             Self::Nothing => true,
-            Self::Word(number) => present.get(*number).copied().unwrap_or(true),
-            Self::All(parts) => parts.iter().all(|part| part.met(present)),
-            Self::Any(parts) => parts.iter().any(|part| part.met(present)),
+            Self::Word(number) => there(*number),
+            Self::All(parts) => parts.iter().all(|part| part.met(there)),
+            Self::Any(parts) => parts.iter().any(|part| part.met(there)),
         }
     }
 }
 
+/// Where in a text the words of a set's rules stand.
+pub(super) struct Words<'f> {
+    filter: &'f Prefilter,
+    /// By word the offsets at which it begins, in order.
+    places: Vec<Vec<u32>>,
+}
+
 impl Prefilter {
-    /// For rules in their order.
-    pub fn new(needs: &[Needs]) -> Self {
+    /// For rules in their order: what a text must contain for each, and what a node.
+    pub fn new(needs: &[(Needs, Needs)]) -> Self {
         let mut words = BTreeMap::new();
-        needs.iter().for_each(|needs| needs.words(&mut words));
+        needs.iter().for_each(|(text, node)| {
+            text.words(&mut words);
+            node.words(&mut words);
+        });
         let mut sorted: Vec<(&str, usize)> = words.iter().map(|(word, number)| (*word, *number)).collect();
         sorted.sort_by_key(|(_, number)| *number);
         // Overlapping matches are wanted. Some languages (PHP) do not mind the case of their words.
@@ -189,19 +219,46 @@ impl Prefilter {
             .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(sorted.iter().map(|(word, _)| word))
             .ok();
-        Self { search, words: words.len(), needs: needs.iter().map(|needs| Indexed::of(needs, &words)).collect() }
+        Self {
+            search,
+            words: sorted.iter().map(|(word, _)| word.len()).collect(),
+            needs: needs.iter().map(|(text, _)| Indexed::of(text, &words)).collect(),
+            node_needs: needs.iter().map(|(_, node)| Indexed::of(node, &words)).collect(),
+        }
     }
 
-    /// For each rule whether it may match somewhere in the text.
-    pub fn may_match(&self, text: &str) -> Vec<bool> {
-        let Some(search) = &self.search else { return vec![true; self.needs.len()] };
-        let mut present = vec![false; self.words];
-        for found in search.find_overlapping_iter(text) {
-            if let Some(slot) = present.get_mut(found.pattern().as_usize()) {
-                *slot = true;
+    /// One pass over a text.
+    pub fn look(&self, text: &str) -> Words<'_> {
+        let mut places = vec![Vec::new(); self.words.len()];
+        for found in self.search.iter().flat_map(|search| search.find_overlapping_iter(text)) {
+            let (Some(places), Ok(start)) = (places.get_mut(found.pattern().as_usize()), u32::try_from(found.start()))
+            else {
+                continue;
+            };
+            if places.len() < MAX_PLACES {
+                places.push(start);
             }
         }
-        self.needs.iter().map(|needs| needs.met(&present)).collect()
+        Words { filter: self, places }
+    }
+}
+
+impl Words<'_> {
+    /// Whether the rule of a number may match somewhere in the text.
+    pub fn allow(&self, rule: usize) -> bool {
+        let there = |word: usize| self.places.get(word).is_none_or(|places| !places.is_empty());
+        self.filter.search.is_none() || self.filter.needs.get(rule).is_none_or(|needs| needs.met(&there))
+    }
+
+    /// Whether the rule of a number may match a node of these bytes.
+    pub fn allow_at(&self, rule: usize, node: Range<usize>) -> bool {
+        let there = |word: usize| {
+            let Some((places, length)) = self.places.get(word).zip(self.filter.words.get(word)) else { return true };
+            let next = places.partition_point(|place| (*place as usize) < node.start);
+            let inside = places.get(next).is_some_and(|place| *place as usize + length <= node.end);
+            inside || places.len() >= MAX_PLACES
+        };
+        self.filter.search.is_none() || self.filter.node_needs.get(rule).is_none_or(|needs| needs.met(&there))
     }
 }
 
@@ -244,12 +301,35 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_around_a_node_is_needed_in_the_text_and_not_in_the_node() {
+        let rule =
+            json!({"pattern": "run($A)", "inside": {"pattern": "with open($F): $$$"}, "has": {"regex": "^shell"}});
+        let (run, open, shell) = (word("run"), word("open"), word("shell"));
+        let with = Needs::All(vec![word("with"), open]);
+        assert_eq!(Needs::of(&rule, &json!({})), Needs::All(vec![shell.clone(), with, run.clone()]));
+        assert_eq!(Needs::of_node(&rule, &json!({})), Needs::All(vec![shell, run]));
+    }
+
+    #[test]
     fn one_pass_tells_for_all_rules() {
         let md5 = Needs::All(vec![word("hashlib"), word("md5")]);
         let loads = Needs::Any(vec![word("load"), word("loads")]);
-        let filter = Prefilter::new(&[md5, loads, Needs::Nothing]);
-        assert_eq!(filter.may_match("import hashlib"), [false, false, true]);
-        assert_eq!(filter.may_match("import HASHLIB; md5(); downloads"), [true, true, true]);
-        assert_eq!(filter.may_match(""), [false, false, true]);
+        let filter = Prefilter::new(&[md5, loads, Needs::Nothing].map(|needs| (needs.clone(), needs)));
+        let allowed = |text: &str| [0, 1, 2].map(|rule| filter.look(text).allow(rule));
+        assert_eq!(allowed("import hashlib"), [false, false, true]);
+        assert_eq!(allowed("import HASHLIB; md5(); downloads"), [true, true, true]);
+        assert_eq!(allowed(""), [false, false, true]);
+    }
+
+    #[test]
+    fn a_node_is_tried_where_the_words_stand_in_it_as_a_whole() {
+        let filter = Prefilter::new(&[(word("load"), word("load")), (word("load"), Needs::Nothing)]);
+        let words = filter.look("load(a); x(); download(b)");
+        let allowed = |rule: usize| [0..7, 1..8, 9..12, 14..25, 18..21].map(|node| words.allow_at(rule, node));
+        assert_eq!(allowed(0), [true, false, false, true, false]);
+        assert_eq!(allowed(1), [true; 5]);
+        // More places than are remembered: the word may be anywhere.
+        let many = "load ".repeat(MAX_PLACES + 1);
+        assert!(filter.look(&many).allow_at(0, many.len() - 1..many.len()));
     }
 }

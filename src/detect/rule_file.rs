@@ -1,6 +1,7 @@
 //! One rule document: what the product says about the rule, read strictly, and the matcher that ast-grep makes of it.
 
 use ast_grep_config::{RuleConfig, RuleConfigError, SerializableRuleConfig};
+use ast_grep_language::Language as _;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::flow::{FlowDocument, RuleFlow};
 use super::grammar::Grammar;
 use super::prefilter::Needs;
-use super::{language, test_code};
+use super::{language, test_code, utilities};
 use crate::model::{Cwe, IssueType, Language, RuleId, RuleInfo, RuleOrigin, Severity};
 
 /// A rule or fix document that cannot be used.
@@ -67,6 +68,8 @@ struct RuleMetadata {
     files: Vec<String>,
     #[serde(default)]
     in_tests: Option<InTests>,
+    #[serde(default)]
+    repeats: Option<String>,
 }
 
 /// What becomes of a rule's findings in code that tests other code.
@@ -110,6 +113,8 @@ pub(super) struct Header {
     /// Where untrusted values must not go.
     pub flow: Option<RuleFlow>,
     pub in_tests: InTests,
+    /// [`OWN_TEXT`], or the field whose text another node must have too that the rule may match.
+    pub repeats: Option<String>,
 }
 
 /// Reads everything but the matcher.
@@ -155,8 +160,12 @@ pub(super) fn header(file: &str, text: &str, origin: &RuleOrigin) -> Result<Head
     if !matches && flow.is_none() {
         return Err(RuleError::new(file, "it has neither `rule` nor `flow`", "say what it finds"));
     }
-    let in_tests = metadata.in_tests.unwrap_or(usual);
-    Ok(Header { info, main, languages, files: globs(file, &metadata.files)?, matches, flow, in_tests })
+    let (in_tests, repeats) = (metadata.in_tests.unwrap_or(usual), metadata.repeats);
+    if let Some(field) = repeats.as_deref().filter(|field| *field != OWN_TEXT && !has_field(&languages, field)) {
+        let remedy = "write `text`, or a field that every language of the rule has, in `metadata.repeats`";
+        return Err(RuleError::new(file, format!("{field:?} is no field"), remedy));
+    }
+    Ok(Header { info, main, languages, files: globs(file, &metadata.files)?, matches, flow, in_tests, repeats })
 }
 
 /// Reads a document of `<name>.flow.yml`, with its languages.
@@ -185,22 +194,42 @@ fn globs(file: &str, patterns: &[String]) -> Result<Option<GlobSet>, RuleError> 
     set.build().map(Some).map_err(refused)
 }
 
-/// Compiles the matcher of a rule document for one of its languages, and tells what it cannot do without.
-pub(super) fn compile(file: &str, text: &str, language: Language) -> Result<(RuleConfig<Grammar>, Needs), RuleError> {
-    let document = match without_flow(text) {
-        Some(document) => document,
-        None => ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?,
-    };
-    let value = |part: Result<Value, serde_json::Error>| part.unwrap_or_default();
-    let needs = Needs::of(&value(serde_json::to_value(&document.rule)), &value(serde_json::to_value(&document.utils)));
-    Ok((configure(file, document, language)?, needs))
+/// Says in `metadata.repeats` that the text of the node itself repeats.
+pub(super) const OWN_TEXT: &str = "text";
+
+fn has_field(languages: &[Language], field: &str) -> bool {
+    languages.iter().all(|language| language::grammar(*language).field_to_id(field).is_some())
 }
 
-/// A document with a `flow`, which ast-grep does not know, read without it.
-fn without_flow(text: &str) -> Option<SerializableRuleConfig<Grammar>> {
-    let mut document: Value = ast_grep_config::from_str(text).ok()?;
-    document.as_object_mut()?.remove("flow")?;
-    serde_json::from_value(document).ok()
+/// A rule document whose matcher is compiled when a file needs it.
+pub(super) struct Source {
+    /// As ast-grep knows it: without `flow`, with utilities that say which others they build upon.
+    document: Value,
+    /// What texts must contain, and what matched nodes must.
+    pub needs: (Needs, Needs),
+}
+
+impl Source {
+    pub fn read(file: &str, text: &str) -> Result<Self, RuleError> {
+        let mut document: Value = ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?;
+        if let Some(keys) = document.as_object_mut() {
+            keys.remove("flow");
+        }
+        let part = |name: &str| document.get(name).cloned().unwrap_or_default();
+        let (rule, utilities) = (part("rule"), part("utils"));
+        let needs = (Needs::of(&rule, &utilities), Needs::of_node(&rule, &utilities));
+        utilities::in_order(&mut document);
+        Ok(Self { document, needs })
+    }
+
+    /// The matcher for one of the rule's languages. `text` is what the document was read from, for errors with their place.
+    pub fn compile(&self, file: &str, text: &str, language: Language) -> Result<RuleConfig<Grammar>, RuleError> {
+        let document = match SerializableRuleConfig::<Grammar>::deserialize(&self.document) {
+            Ok(document) => document,
+            Err(_) => ast_grep_config::from_str(text).map_err(|error| RuleError::yaml(file, &error))?,
+        };
+        configure(file, document, language)
+    }
 }
 
 fn configure(

@@ -1,7 +1,7 @@
 //! Sets of rules: those built in, those an operator brings, and both together.
 //!
-//! Nothing is parsed until it is asked for, and matchers are compiled language by language: a process that scans no
-//! Java never pays for the Java rules.
+//! Nothing is parsed until it is asked for, rules are read language by language, and a matcher is compiled for the first file that has
+//! its words: a process that scans no Java never pays for the Java rules, and one without YAML files not for those about `yaml.load`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,15 +10,15 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use ast_grep_config::RuleConfig;
 use ast_grep_core::Matcher as _;
 use ast_grep_core::tree_sitter::TSLanguage;
-use ast_grep_language::LanguageExt as _;
+use ast_grep_language::{Language as _, LanguageExt as _};
 use globset::GlobSet;
 
 use super::built_in;
 use super::flow::{FlowDocument, FlowRules, Named};
 use super::grammar::Grammar;
 use super::language::grammar;
-use super::prefilter::{Needs, Prefilter};
-use super::rule_file::{self, CuratedFix, Header, InTests, RuleError};
+use super::prefilter::{Needs, Prefilter, Words};
+use super::rule_file::{self, CuratedFix, Header, InTests, RuleError, Source};
 use super::syntax_rule;
 use crate::model::{Language, RepoPath, RuleId, RuleInfo, RuleOrigin};
 
@@ -68,6 +68,7 @@ impl RuleSet {
         for pack in &self.packs {
             for language in Language::ALL {
                 for rule in &pack.language(language)?.rules {
+                    rule.matcher()?;
                     rule.fixes()?;
                 }
             }
@@ -250,16 +251,17 @@ impl Pack {
     }
 
     fn compile(&self, language: Language) -> Result<LanguageRules, RuleError> {
-        let (mut rules, mut needs) = (Vec::new(), Vec::new());
+        let mut rules = Vec::new();
         for (file, header) in self.index()?.values().filter(|(_, header)| header.languages.contains(&language)) {
             let text = self.files.get(file.as_str()).map(Cow::as_ref).unwrap_or_default();
             let fix_file = format!("{}.fix.yml", file.trim_end_matches(".yml"));
-            let compiled = header.matches.then(|| rule_file::compile(file, text, language)).transpose()?;
-            let (config, needed) = compiled.unzip();
-            needs.push(needed.unwrap_or(Needs::Nothing));
+            let source = header.matches.then(|| Source::read(file, text)).transpose()?;
             rules.push(CompiledRule {
                 info: Arc::new(RuleInfo { language: Some(language), ..header.info.clone() }),
-                config,
+                source,
+                file: file.clone(),
+                text: self.files.get(file.as_str()).cloned().unwrap_or_default(),
+                matcher: OnceLock::new(),
                 files: header.files.clone(),
                 header: header.clone(),
                 fix_text: self.files.get(fix_file.as_str()).cloned(),
@@ -267,7 +269,7 @@ impl Pack {
                 fixes: OnceLock::new(),
             });
         }
-        Ok(LanguageRules::new(rules, &needs, language))
+        Ok(LanguageRules::new(rules, language))
     }
 
     fn check_fix_names(&self) -> Result<(), RuleError> {
@@ -280,11 +282,30 @@ impl Pack {
     }
 }
 
-/// A rule ready to match files of one language.
+/// What finds the nodes of a rule.
+pub(super) struct Matcher {
+    pub config: RuleConfig<Grammar>,
+    /// Ids of the kinds of nodes that it can match.
+    pub kinds: Vec<usize>,
+    pub repeats: Option<Repeats>,
+}
+
+/// What of a node must stand in another one too that the rule may match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeats {
+    Text,
+    /// The text of a field, by its id.
+    Field(u16),
+}
+
+/// A rule for files of one language.
 pub(super) struct CompiledRule {
     pub info: Arc<RuleInfo>,
     /// None when the rule follows data only.
-    pub config: Option<RuleConfig<Grammar>>,
+    source: Option<Source>,
+    file: String,
+    text: Text,
+    matcher: OnceLock<Result<Option<Matcher>, RuleError>>,
     files: Option<GlobSet>,
     header: Header,
     fix_file: String,
@@ -298,6 +319,27 @@ impl CompiledRule {
         self.files.as_ref().is_none_or(|files| files.is_match(path.as_str()))
     }
 
+    /// Compiled when it is first asked for: most rules concern few files. `None` when the rule follows data only.
+    ///
+    /// # Errors
+    /// When the rule document is broken.
+    pub fn matcher(&self) -> Result<Option<&Matcher>, RuleError> {
+        let compile = || match (&self.source, self.info.language) {
+            (Some(source), Some(language)) => {
+                let config = source.compile(&self.file, &self.text, language)?;
+                let kinds = config.matcher.potential_kinds().iter().flatten().collect();
+                let repeats = match self.header.repeats.as_deref() {
+                    Some(rule_file::OWN_TEXT) => Some(Repeats::Text),
+                    Some(field) => grammar(language).field_to_id(field).map(Repeats::Field),
+                    None => None,
+                };
+                Ok(Some(Matcher { config, kinds, repeats }))
+            }
+            _ => Ok(None),
+        };
+        self.matcher.get_or_init(compile).as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+
     fn fixes(&self) -> Result<&[CuratedFix], RuleError> {
         let compile = || match (&self.fix_text, self.info.language) {
             (Some(text), Some(language)) => rule_file::fixes(&self.fix_file, text, &self.header, language),
@@ -307,41 +349,35 @@ impl CompiledRule {
     }
 }
 
-/// The rules of one language, found by the kind of node they can match.
+/// The rules of one language.
 pub(super) struct LanguageRules {
     pub rules: Vec<CompiledRule>,
-    /// Indices into `rules` by kind id.
-    by_kind: Vec<Vec<usize>>,
     prefilter: Prefilter,
     /// Whether a kind is a comment, by kind id.
     comments: Vec<bool>,
 }
 
 impl LanguageRules {
-    fn new(rules: Vec<CompiledRule>, needs: &[Needs], language: Language) -> Self {
+    fn new(rules: Vec<CompiledRule>, language: Language) -> Self {
         let grammar: TSLanguage = grammar(language).get_ts_language();
         let kinds = u16::try_from(grammar.node_kind_count()).unwrap_or(u16::MAX);
         let comments = (0..kinds).map(|kind| grammar.node_kind_for_id(kind).is_some_and(|k| k.contains("comment")));
-        let mut by_kind: Vec<Vec<usize>> = vec![Vec::new(); usize::from(kinds)];
-        for (index, rule) in rules.iter().enumerate() {
-            let kinds = rule.config.as_ref().and_then(|config| config.matcher.potential_kinds());
-            for kind in kinds.iter().flatten() {
-                if let Some(slot) = by_kind.get_mut(kind) {
-                    slot.push(index);
-                }
-            }
-        }
-        Self { comments: comments.collect(), rules, by_kind, prefilter: Prefilter::new(needs) }
+        let needs = |rule: &CompiledRule| match &rule.source {
+            Some(source) => source.needs.clone(),
+            None => (Needs::Nothing, Needs::Nothing),
+        };
+        let prefilter = Prefilter::new(&rules.iter().map(needs).collect::<Vec<_>>());
+        Self { comments: comments.collect(), rules, prefilter }
     }
 
-    /// For each rule whether it may match somewhere in a text.
-    pub fn may_match(&self, text: &str) -> Vec<bool> {
-        self.prefilter.may_match(text)
+    /// Where in a text the words of the rules stand.
+    pub fn words(&self, text: &str) -> Words<'_> {
+        self.prefilter.look(text)
     }
 
-    /// Indices of the rules that can match a node of this kind.
-    pub fn candidates(&self, kind: u16) -> &[usize] {
-        self.by_kind.get(usize::from(kind)).map(Vec::as_slice).unwrap_or_default()
+    /// Number of kinds of nodes that the language has; their ids are below it.
+    pub fn kinds(&self) -> usize {
+        self.comments.len()
     }
 
     pub fn is_comment(&self, kind: u16) -> bool {

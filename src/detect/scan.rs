@@ -4,11 +4,9 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ast_grep_core::matcher::MatcherExt as _;
-
 use super::evidence;
 use super::flow::FlowRules;
-use super::language::{self, Node, Tree};
+use super::language::{self, Tree};
 use super::lines::LineIndex;
 use super::normalise::{normalise, normalise_text};
 use super::redact::redact;
@@ -17,7 +15,7 @@ use super::skip::{self, Limits, SkipReason};
 use super::suppress::{Notice, Suppressed, Suppressions};
 use super::syntax_rule;
 use super::test_code::{self, TestCode};
-use super::tree::{CodeDoc, MAX_DEPTH};
+use super::walk::{self, Active, Hit, Marked, span};
 use crate::model::{Finding, Fingerprint, FlowStep, Language, RepoPath, RepositoryId, RuleId, RuleInfo, Span};
 
 /// What was found in one file, and what was not looked at.
@@ -107,40 +105,52 @@ impl Detector {
             Err(error) => return FileScan::skipped(SkipReason::BrokenRules { error: error.to_string() }),
         };
         let mut packs: Vec<Active<'_>> = packs.into_iter().map(|rules| self.active(rules, path, tree)).collect();
-        language::document(tree).refill(self.limits.max_steps);
-        let work = || self.scan_with(&mut packs, flows, File { repository, path, tree, language });
+        let document = language::document(tree);
+        // Every node is looked at once; what is bounded is what rules do from there.
+        document.refill(u64::MAX);
+        let marked = match walk::mark(&packs, tree) {
+            Ok(marked) => marked,
+            Err(error) => return FileScan::skipped(SkipReason::BrokenRules { error: error.to_string() }),
+        };
+        document.refill(self.limits.max_steps);
+        let work = || self.scan_with(&mut packs, &marked, flows, File { repository, path, tree, language });
         let panicked =
             || FileScan { cut_off: Some("matching stopped in an error of ours".to_owned()), ..FileScan::default() };
-        language::with_stack(tree, work).unwrap_or_else(panicked)
+        language::with_stack(document.deepest() + 1, work).unwrap_or_else(panicked)
     }
 
     fn active<'r>(&self, rules: &'r LanguageRules, path: &RepoPath, tree: &Tree) -> Active<'r> {
         let on = |rule: &CompiledRule| !self.disabled.contains(&rule.info.id) && rule.covers(path);
         let share = (self.limits.max_steps / RULE_SHARE).max(1);
-        let steps = rules.rules.iter().map(|rule| if on(rule) { share } else { 0 }).collect();
-        Active { steps, may_match: rules.may_match(language::source(tree)), rules }
+        Active::new(rules, language::source(tree), share, on)
     }
 
-    fn scan_with(&self, packs: &mut [Active<'_>], flows: &FlowRules, file: File<'_>) -> FileScan {
+    fn scan_with<'t>(
+        &self,
+        packs: &mut [Active<'_>],
+        marked: &Marked<'t>,
+        flows: &FlowRules,
+        file: File<'t>,
+    ) -> FileScan {
         let text = language::source(file.tree);
         let lines = LineIndex::new(text);
-        let on: Vec<bool> = flows.infos().map(|info| looks(packs, &info.id)).collect();
-        let mut walk = walk(packs, file.tree, self.limits.max_findings);
+        let on: Vec<bool> = flows.infos().map(|info| packs.iter().any(|pack| pack.looks(&info.id))).collect();
+        let mut walk = walk::walk(packs, file.tree, marked, self.limits.max_findings);
         let steps = self.limits.max_steps / FLOW_SHARE;
         let followed = evidence::follow(file.tree, file.language, (flows, &on), steps);
         walk.hits.retain(|hit| !followed.refutes(&hit.rule.info, span(&hit.node)));
         if followed.cut && walk.cut_off.is_none() {
             walk.cut_off = Some("the file takes too many steps: data was followed in part".to_owned());
         }
-        // Naming what was found has a budget of its own, or the names would depend on what was found before.
+        // Naming what was found has budgets of its own, or the names would depend on what was found before.
+        let mut places = keep_most_severe(&walk.hits, self.limits.max_steps);
         language::document(file.tree).refill(self.limits.max_steps);
-        let mut places = keep_most_severe(&walk.hits);
         followed.add_to(&mut places, file.tree, &lines);
         if let Some(place) = self.broken(&file, &lines) {
             places.push(place);
         }
         places.sort_by(|a, b| (a.span, &a.rule.id).cmp(&(b.span, &b.rule.id)));
-        let suppressions = Suppressions::read(text, &lines, &walk.comments);
+        let suppressions = Suppressions::read(text, &lines, &marked.comments);
         let mut scan = FileScan { cut_off: walk.cut_off, ..FileScan::default() };
         // Most files have no findings, and nobody has to know what in them is a test.
         let tests = LazyCell::new(|| TestCode::of(file.tree, file.language, file.path));
@@ -198,124 +208,12 @@ struct File<'f> {
     language: Language,
 }
 
-/// The rules of a pack with the steps that each may still take in this file: none when it does not look at the path.
-struct Active<'r> {
-    rules: &'r LanguageRules,
-    steps: Vec<u64>,
-    /// Whether what the rule cannot do without is in the text.
-    may_match: Vec<bool>,
-}
-
-/// A rule matched a node.
-struct Hit<'t, 'r> {
-    rule: &'r CompiledRule,
-    node: Node<'t>,
-}
-
-#[derive(Default)]
-struct Walked<'t, 'r> {
-    hits: Vec<Hit<'t, 'r>>,
-    comments: Vec<Span>,
-    cut_off: Option<String>,
-}
-
 /// The part of a file's steps that a single rule may take, so that one rule with a costly question does not keep the
 /// others from the file.
 const RULE_SHARE: u64 = 4;
 
 /// The part of a file's steps, which are larger there, that following data may take on top.
 const FLOW_SHARE: u64 = 16;
-
-/// Whether a rule looks at the file.
-fn looks(packs: &[Active<'_>], id: &RuleId) -> bool {
-    let on = |pack: &Active<'_>| {
-        pack.rules.rules.iter().zip(&pack.steps).any(|(rule, steps)| *steps > 0 && rule.info.id == *id)
-    };
-    packs.iter().any(on)
-}
-
-/// Cut off, and by which rules, if any.
-fn cut_off(document: &CodeDoc, slow: &BTreeSet<&RuleId>) -> Option<String> {
-    if document.exhausted() {
-        return Some("the file takes too many steps: it was scanned in part".to_owned());
-    }
-    if !slow.is_empty() {
-        let names: Vec<&str> = slow.iter().map(|id| id.as_str()).collect();
-        return Some(format!("too many steps: the file was scanned in part for {}", names.join(", ")));
-    }
-    let deep = || format!("what is nested deeper than {MAX_DEPTH} levels was not looked at");
-    document.too_deep().then(deep)
-}
-
-fn walk<'t, 'r>(packs: &mut [Active<'r>], tree: &'t Tree, limit: usize) -> Walked<'t, 'r> {
-    let document = language::document(tree);
-    let mut walked = Walked::default();
-    let mut chains = BTreeSet::new();
-    let mut slow = BTreeSet::new();
-    for node in tree.root().dfs() {
-        let kind = node.kind_id();
-        if packs.first().is_some_and(|pack| pack.rules.is_comment(kind)) {
-            walked.comments.push(span(&node));
-        }
-        for (number, pack) in packs.iter_mut().enumerate() {
-            for index in pack.rules.candidates(kind) {
-                let Some((rule, steps)) = pack.rules.rules.get(*index).zip(pack.steps.get_mut(*index)) else {
-                    continue;
-                };
-                if *steps == 0 || !pack.may_match.get(*index).copied().unwrap_or(true) {
-                    continue;
-                }
-                let before = document.left();
-                let matcher = rule.config.as_ref().map(|config| &config.matcher);
-                let matched = matcher.is_some_and(|matcher| matcher.match_node(node.clone()).is_some());
-                *steps = steps.saturating_sub(before.saturating_sub(document.left()));
-                if *steps == 0 {
-                    slow.insert(&rule.info.id);
-                }
-                if !matched {
-                    continue;
-                }
-                let inner = continues_chain(&node, |outer| chains.contains(&(number, *index, outer)));
-                // What seemed to match when the budget ran out did so because a look found nothing.
-                if document.exhausted() {
-                    break;
-                }
-                chains.insert((number, *index, node.node_id()));
-                if !inner {
-                    walked.hits.push(Hit { rule, node: node.clone() });
-                }
-            }
-        }
-        if walked.hits.len() >= limit {
-            let line = node.start_pos().line() + 1;
-            walked.cut_off = Some(format!("more than {limit} findings: those behind line {line} are left out"));
-            return walked;
-        }
-    }
-    walked.cut_off = cut_off(document, &slow);
-    walked
-}
-
-/// Whether the node is the inner part of a chain (`a + b` in `a + b + c`) whose outer part `matched` too. Such parts are
-/// one problem. Calls in arguments or receivers are not: another kind of node stands between them.
-fn continues_chain(node: &Node<'_>, matched: impl Fn(usize) -> bool) -> bool {
-    let mut parent = node.parent();
-    while let Some(outer) = parent {
-        if outer.kind_id() == node.kind_id() {
-            return matched(outer.node_id());
-        }
-        if outer.kind() != "parenthesized_expression" {
-            return false;
-        }
-        parent = outer.parent();
-    }
-    false
-}
-
-fn span(node: &Node<'_>) -> Span {
-    let range = node.range();
-    Span::new(range.start, range.end)
-}
 
 /// A finding before it knows its ordinal.
 pub(super) struct Place {
@@ -327,7 +225,7 @@ pub(super) struct Place {
 }
 
 /// One place for each span and issue type: that of the most severe rule, the first by id among equals.
-fn keep_most_severe(hits: &[Hit<'_, '_>]) -> Vec<Place> {
+fn keep_most_severe(hits: &[Hit<'_, '_>], steps: u64) -> Vec<Place> {
     let mut best: BTreeMap<(Span, &str), &Hit<'_, '_>> = BTreeMap::new();
     for hit in hits {
         let slot = best.entry((span(&hit.node), hit.rule.info.issue_type.as_str())).or_insert(hit);
@@ -338,6 +236,7 @@ fn keep_most_severe(hits: &[Hit<'_, '_>]) -> Vec<Place> {
     }
     let place = |hit: &Hit<'_, '_>| {
         let secret = hit.rule.info.issue_type.as_str() == "HARDCODED_SECRET";
+        hit.node.get_doc().refill(steps);
         Place {
             rule: Arc::clone(&hit.rule.info),
             span: span(&hit.node),

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ast_grep_core::source::{Edit, SgNode};
 use ast_grep_core::{Doc, Position};
@@ -30,6 +30,8 @@ const BYTES_A_STEP: usize = 16;
 struct Budget {
     left: AtomicU64,
     too_deep: AtomicBool,
+    /// Levels below the root that a walk came to.
+    deepest: AtomicU32,
 }
 
 impl Budget {
@@ -92,7 +94,8 @@ impl CodeDoc {
         let mut read = |offset: usize, _| bytes.get(offset..).unwrap_or_default();
         let options = ParseOptions::new().progress_callback(&mut progress);
         let tree = parser.parse_with_options(&mut read, old, Some(options))?;
-        let budget = Budget { left: AtomicU64::new(Self::STEPS), too_deep: AtomicBool::new(false) };
+        let budget =
+            Budget { left: AtomicU64::new(Self::STEPS), too_deep: AtomicBool::new(false), deepest: AtomicU32::new(0) };
         Some(Self { source: text.to_owned(), language, tree, budget: Arc::new(budget) })
     }
 
@@ -122,6 +125,11 @@ impl CodeDoc {
     #[must_use]
     pub fn too_deep(&self) -> bool {
         self.budget.too_deep.load(Ordering::Relaxed)
+    }
+
+    /// Levels below the root that walks over the tree came to, at most [`MAX_DEPTH`].
+    pub(super) fn deepest(&self) -> usize {
+        self.budget.deepest.load(Ordering::Relaxed) as usize
     }
 
     pub(super) fn raw(&self) -> &tree_sitter::Tree {
@@ -246,14 +254,19 @@ struct Walk<'r> {
     top: CodeNode<'r>,
     cursor: TreeCursor<'r>,
     depth: u32,
+    deepest: u32,
     done: bool,
 }
 
 impl<'r> Walk<'r> {
-    fn advance(&mut self) {
-        let node = self.top.at(self.cursor.node(), self.depth);
+    /// Goes on to the node behind `node`, where the cursor stands.
+    fn advance(&mut self, node: &CodeNode<'r>) {
         if node.inner.child_count() > 0 && node.may_descend() && self.cursor.goto_first_child() {
             self.depth += 1;
+            if self.depth > self.deepest {
+                self.deepest = self.depth;
+                self.top.budget.deepest.fetch_max(self.depth, Ordering::Relaxed);
+            }
             return;
         }
         while self.depth > self.top.depth {
@@ -277,7 +290,7 @@ impl<'r> Iterator for Walk<'r> {
             return None;
         }
         let node = self.top.at(self.cursor.node(), self.depth);
-        self.advance();
+        self.advance(&node);
         Some(node)
     }
 }
@@ -302,7 +315,8 @@ impl<'r> SgNode<'r> for CodeNode<'r> {
     }
 
     fn dfs(&self) -> impl Iterator<Item = Self> {
-        Walk { top: self.clone(), cursor: self.inner.walk(), depth: self.depth, done: false }
+        let (top, cursor) = (self.clone(), self.inner.walk());
+        Walk { top, cursor, depth: self.depth, deepest: self.depth, done: false }
     }
 
     fn child(&self, nth: usize) -> Option<Self> {
