@@ -6,6 +6,7 @@
 //! analysis, 1981.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::rc::Rc;
 
 use super::ir::{Expr, Function, Kind, Stmt};
@@ -13,7 +14,7 @@ use super::lower::{Definition, Lower, Outline};
 use super::spec::{FlowRules, KindId, Mask, PARAMETER, Source, UNKNOWN};
 use super::state::State;
 use super::summary::{ParameterSink, Summary};
-use super::trace::is_word;
+use super::trace::words_in;
 use super::value::{Atom, Value};
 use crate::model::Span;
 
@@ -21,6 +22,9 @@ use crate::model::Span;
 const MAX_CALLS: usize = 4;
 /// Levels of expressions and statements that are followed, all calls together.
 pub(super) const MAX_LEVELS: usize = 220;
+
+/// Variables of a module that are simply taken over after each statement.
+const FEW_VARIABLES: usize = 100;
 
 /// How a use of a value was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +46,7 @@ pub(super) struct Verdict {
 #[derive(Default)]
 struct Seen {
     untrusted: bool,
-    owners: Vec<(usize, usize)>,
+    owners: BTreeSet<(usize, usize)>,
 }
 
 enum Slot {
@@ -179,10 +183,33 @@ impl<'a, 't> Engine<'a, 't> {
             self.run(&statements, &mut state);
             state.live = true;
             // Functions that are called from here see what stands above.
-            self.globals.variables.clone_from(&state.variables);
+            let text = self.lower.source.get(node.byte_range()).unwrap_or_default();
+            self.publish(text, &mut state);
             if self.exhausted() {
                 return;
             }
+        }
+    }
+
+    /// Takes the variables over that a statement of the module may have changed: where there are many, those that it names, and what
+    /// is written of them. To take all of them each time would be quadratic.
+    fn publish(&mut self, statement: &str, state: &mut State) {
+        let known = &mut self.globals.variables;
+        if state.variables.len() > FEW_VARIABLES {
+            for (_, word) in words_in(statement) {
+                let itself = state.variables.get_key_value(word);
+                known.extend(itself.map(|(name, value)| (Rc::clone(name), value.clone())));
+                // Between a dot or bracket and the character behind it.
+                for (first, end) in [('.', '/'), ('[', '\\')] {
+                    let (first, end) = (format!("{word}{first}"), format!("{word}{end}"));
+                    let range = (Bound::Included(first.as_str()), Bound::Excluded(end.as_str()));
+                    let below = state.variables.range::<str, _>(range);
+                    known.extend(below.map(|(name, value)| (Rc::clone(name), value.clone())));
+                }
+            }
+        }
+        if std::mem::take(&mut state.swept) || known.len() != state.variables.len() || known.len() <= FEW_VARIABLES {
+            self.globals.variables = state.variables.clone();
         }
     }
 
@@ -237,7 +264,7 @@ impl<'a, 't> Engine<'a, 't> {
             return Rc::new(Summary { id, parameters, returns: Value::unknown(function.span), sinks: Vec::new() });
         }
         let (summary, inner) = self.walk(function, id, state.clone());
-        for (name, value) in &mut state.variables {
+        for (name, value) in state.variables.iter_mut() {
             let own = function.parameters.iter().any(|one| one.name == *name);
             if let Some(after) = inner.variables.get(name).filter(|_| !own) {
                 value.join(after);
@@ -340,12 +367,13 @@ impl<'a, 't> Engine<'a, 't> {
 
     /// Judges again which parameters of private functions get untrusted values at all.
     pub fn settle(&mut self) {
+        let mut known = BTreeMap::new();
         let harmless: Vec<(usize, Span)> = self
             .verdicts
             .iter()
             .filter(|(_, verdict)| {
                 let parameter = verdict.flow.as_ref().is_some_and(|(kind, _)| *kind == PARAMETER);
-                parameter && verdict.owner.is_some_and(|owner| self.is_fed_harmlessly(owner, 0))
+                parameter && verdict.owner.is_some_and(|owner| self.is_fed_harmlessly(owner, 0, &mut known))
             })
             .map(|(key, _)| *key)
             .collect();
@@ -356,14 +384,25 @@ impl<'a, 't> Engine<'a, 't> {
         }
     }
 
-    fn is_fed_harmlessly(&self, owner: (usize, usize), depth: usize) -> bool {
+    /// `known` keeps the answers, since many functions may hand on to each other.
+    fn is_fed_harmlessly(
+        &self,
+        owner: (usize, usize),
+        depth: usize,
+        known: &mut BTreeMap<((usize, usize), usize), bool>,
+    ) -> bool {
+        if let Some(answer) = known.get(&(owner, depth)) {
+            return *answer;
+        }
         let definition = self.outline.definitions.get(owner.0);
         let hidden = self.private.contains(&owner.0) && definition.is_some_and(|one| !self.escaped.contains(&one.name));
-        hidden
+        let harmless = hidden
             && depth < 4
             && self.seen.get(&owner).is_some_and(|seen| {
-                !seen.untrusted && seen.owners.iter().all(|next| self.is_fed_harmlessly(*next, depth + 1))
-            })
+                !seen.untrusted && seen.owners.iter().all(|next| self.is_fed_harmlessly(*next, depth + 1, known))
+            });
+        known.insert((owner, depth), harmless);
+        harmless
     }
 
     /// A function is used as a value: anybody may call it.
@@ -385,7 +424,7 @@ impl<'a, 't> Engine<'a, 't> {
             let seen = self.seen.entry((summary.id, number)).or_default();
             for atom in atoms.iter().filter(|atom| atom.clean != Mask::MAX) {
                 match atom.owner {
-                    Some(owner) if atom.source == PARAMETER => seen.owners.push(owner),
+                    Some(owner) if atom.source == PARAMETER => drop(seen.owners.insert(owner)),
                     _ => seen.untrusted = true,
                 }
             }
@@ -458,16 +497,10 @@ impl<'a, 't> Engine<'a, 't> {
 
 /// The places in order where one of some functions is called by its name.
 fn calls_of(source: &str, names: &BTreeSet<&str>) -> Vec<usize> {
-    let mut places = Vec::new();
-    let mut at = 0;
-    for word in source.split(|c: char| !is_word(c)) {
-        let end = at + word.len();
-        if names.contains(word) && source.get(end..).is_some_and(|rest| rest.starts_with('(')) {
-            places.push(at);
-        }
-        at = end + source.get(end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-    }
-    places
+    let is_called = |(at, word): &(usize, &str)| {
+        names.contains(word) && source.get(at + word.len()..).is_some_and(|rest| rest.starts_with('('))
+    };
+    words_in(source).filter(is_called).map(|(at, _)| at).collect()
 }
 
 /// The value that a function gives back, with what it was called with in place of its parameters.

@@ -50,6 +50,7 @@ impl Engine<'_, '_> {
             Kind::Both(left, right) => {
                 let first = self.eval(left, state);
                 let mut then = state.clone();
+                self.spend(state.variables.len() / 8);
                 self.assume(left, true, &mut then);
                 let second = self.eval(right, &mut then);
                 let known = first.text.as_deref().and_then(truth).zip(second.text.as_deref().and_then(truth));
@@ -91,6 +92,7 @@ impl Engine<'_, '_> {
     fn either(&mut self, left: &Expr, right: &Expr, state: &mut State) -> Value {
         let first = self.eval(left, state);
         let mut otherwise = state.clone();
+        self.spend(state.variables.len() / 8);
         self.assume(left, false, &mut otherwise);
         let second = self.eval(right, &mut otherwise);
         match (first.text.as_deref().and_then(truth), second.text.as_deref().and_then(truth)) {

@@ -10,8 +10,8 @@ enum Segment {
     /// `**`: any number of parts, none included.
     Any,
     Text(String),
-    /// Text with `*` for any characters in it.
-    Glob(String),
+    /// Text with `*` for any characters in it: what stands between them.
+    Glob(Vec<String>),
 }
 
 type Pattern = Vec<Segment>;
@@ -53,7 +53,9 @@ impl<T> Patterns<T> {
             let last = path.rsplit('.').next().unwrap_or_default();
             let direct = self.by_last.get(last).into_iter().flatten();
             let candidates = direct.chain(&self.open);
-            found.extend(candidates.filter(|index| self.fits(**index, path)).copied());
+            let parts: Vec<&str> = path.split('.').collect();
+            let fitting = |index: &&usize| self.entries.get(**index).is_some_and(|(pattern, _)| fits(pattern, &parts));
+            found.extend(candidates.filter(fitting).copied());
         }
         found.sort_unstable();
         found.dedup();
@@ -82,12 +84,6 @@ impl<T> Patterns<T> {
             (fixed.collect(), meaning)
         })
     }
-
-    fn fits(&self, index: usize, path: &str) -> bool {
-        let Some((pattern, _)) = self.entries.get(index) else { return false };
-        let parts: Vec<&str> = path.split('.').collect();
-        fits(pattern, &parts)
-    }
 }
 
 fn fits(pattern: &[Segment], parts: &[&str]) -> bool {
@@ -102,19 +98,19 @@ fn fits(pattern: &[Segment], parts: &[&str]) -> bool {
     }
 }
 
-/// Whether `text` is `glob` with anything for each `*`. Letters of both cases are alike.
-fn glob_fits(glob: &str, text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let mut rest = text.as_str();
-    let pieces: Vec<String> = glob.split('*').map(str::to_ascii_lowercase).collect();
+/// Whether `text` is these pieces with anything between them. Letters of both cases are alike.
+fn glob_fits(pieces: &[String], text: &str) -> bool {
+    let mut rest = text.as_bytes();
     let last = pieces.len().saturating_sub(1);
     for (number, piece) in pieces.iter().enumerate() {
-        let at = if number == 0 {
-            rest.starts_with(piece.as_str()).then_some(0)
-        } else if number == last {
-            rest.ends_with(piece.as_str()).then(|| rest.len() - piece.len())
-        } else {
-            rest.find(piece.as_str())
+        let here =
+            |at: usize| rest.get(at..at + piece.len()).is_some_and(|one| one.eq_ignore_ascii_case(piece.as_bytes()));
+        let room = rest.len().checked_sub(piece.len());
+        let at = match room {
+            None => None,
+            Some(_) if number == 0 => Some(0).filter(|at| here(*at)),
+            Some(room) if number == last => Some(room).filter(|at| here(*at)),
+            Some(room) => (0..=room).find(|at| here(*at)),
         };
         let Some(at) = at else { return false };
         rest = rest.get(at + piece.len()..).unwrap_or_default();
@@ -126,7 +122,7 @@ fn segment(text: &str) -> Segment {
     match text {
         "*" => Segment::Some,
         "**" => Segment::Any,
-        _ if text.contains('*') => Segment::Glob(text.to_owned()),
+        _ if text.contains('*') => Segment::Glob(text.split('*').map(str::to_owned).collect()),
         _ => Segment::Text(text.to_owned()),
     }
 }

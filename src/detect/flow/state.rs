@@ -1,6 +1,7 @@
 //! What is known at one point of a function.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use super::ir::Expr;
@@ -8,20 +9,47 @@ use super::spec::Mask;
 use super::value::Value;
 use crate::model::Span;
 
+/// Variables by name. Where ways of the program part nothing is copied until one of them writes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Variables(Rc<BTreeMap<Rc<str>, Value>>);
+
+impl Deref for Variables {
+    type Target = BTreeMap<Rc<str>, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Variables {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        Rc::make_mut(&mut self.0)
+    }
+}
+
+impl Variables {
+    fn are(&self, others: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &others.0)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    pub variables: BTreeMap<Rc<str>, Value>,
+    pub variables: Variables,
     /// What was checked of places that are no variables (`request.query.id`), by how they are written.
     pub checked: BTreeMap<String, Mask>,
     /// What a variable that holds the outcome of a check stands for.
     pub facts: BTreeMap<Rc<str>, Rc<Expr>>,
     /// Whether this point is reached at all.
     pub live: bool,
+    /// Whether variables were checked that nothing here names: others that come from the same source.
+    pub swept: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { variables: BTreeMap::new(), checked: BTreeMap::new(), facts: BTreeMap::new(), live: true }
+        let variables = Variables::default();
+        Self { variables, checked: BTreeMap::new(), facts: BTreeMap::new(), live: true, swept: false }
     }
 }
 
@@ -35,22 +63,28 @@ impl State {
             *self = other.clone();
             return true;
         }
-        let mut changed = false;
-        for (name, value) in &other.variables {
-            match self.variables.get_mut(name) {
-                Some(known) => changed |= known.join(value),
-                None => {
-                    self.variables.insert(Rc::clone(name), value.clone());
-                    changed = true;
-                }
-            }
-        }
+        self.swept |= other.swept;
+        let changed = !self.variables.are(&other.variables) && self.join_variables(other);
         let others = &other.checked;
         self.checked.retain(|place, mask| {
             *mask &= others.get(place).copied().unwrap_or(0);
             *mask != 0
         });
         self.facts.retain(|name, fact| other.facts.get(name).is_some_and(|one| Rc::ptr_eq(one, fact)));
+        changed
+    }
+
+    fn join_variables(&mut self, other: &Self) -> bool {
+        let (variables, mut changed) = (&mut *self.variables, false);
+        for (name, value) in other.variables.iter() {
+            match variables.get_mut(name) {
+                Some(known) => changed |= known.join(value),
+                None => {
+                    variables.insert(Rc::clone(name), value.clone());
+                    changed = true;
+                }
+            }
+        }
         changed
     }
 
@@ -79,6 +113,7 @@ impl State {
 
     /// Makes all variables that come from one of the sources harmless for some uses.
     pub fn check_sources(&mut self, sources: &[Span], mask: Mask) {
+        self.swept = true;
         for value in self.variables.values_mut() {
             for atom in &mut value.atoms {
                 if atom.trail.spans().first().is_some_and(|first| sources.contains(first)) {

@@ -18,6 +18,8 @@ struct Trace {
 #[derive(Debug, Default)]
 pub(super) struct Traces {
     words: BTreeMap<String, usize>,
+    /// By first byte a bit for each length that a word may have, 63 for longer ones too: most words of a file are none of ours.
+    lengths: Vec<u64>,
     traces: Vec<Trace>,
 }
 
@@ -34,6 +36,11 @@ impl Traces {
             let words: Vec<usize> = needed.map(|word| word.to_owned()).map(|word| all.number(word)).collect();
             let last = parts.last().and_then(|part| words_of(part).last()).map(|word| all.number(word.to_owned()));
             all.traces.push(Trace { rule: sink.rule, words, last });
+        }
+        all.lengths = vec![0; 256];
+        for word in all.words.keys() {
+            let slot = word.bytes().next().and_then(|first| all.lengths.get_mut(usize::from(first)));
+            slot.into_iter().for_each(|slot| *slot |= 1 << word.len().min(63));
         }
         all
     }
@@ -52,6 +59,11 @@ impl Traces {
         *self.words.entry(word).or_insert(next)
     }
 
+    fn number_of(&self, word: &str) -> Option<usize> {
+        let lengths = self.lengths.get(usize::from(*word.as_bytes().first()?))?;
+        (lengths >> word.len().min(63) & 1 == 1).then(|| self.words.get(word).copied()).flatten()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.traces.is_empty()
     }
@@ -60,17 +72,13 @@ impl Traces {
     pub fn places(&self, source: &str, on: &[bool]) -> Vec<usize> {
         let mut present = vec![false; self.words.len()];
         let mut seen: Vec<(usize, usize)> = Vec::new();
-        let mut at = 0;
-        for word in source.split(|c: char| !is_word(c)) {
-            if let Some(number) = Some(word).filter(|word| !word.is_empty()).and_then(|word| self.words.get(word)) {
-                if let Some(present) = present.get_mut(*number) {
+        for (at, word) in words_in(source) {
+            if let Some(number) = self.number_of(word) {
+                if let Some(present) = present.get_mut(number) {
                     *present = true;
                 }
-                seen.push((at, *number));
+                seen.push((at, number));
             }
-            // Whatever stands between words is one character; its width is found again.
-            at += word.len();
-            at += source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         }
         let there = |word: &usize| present.get(*word).copied().unwrap_or(false);
         let possible = |trace: &&Trace| on.get(trace.rule).copied().unwrap_or(false) && trace.words.iter().all(there);
@@ -88,6 +96,18 @@ impl Traces {
 
 pub(super) fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
+}
+
+/// The words of a text with their places. No character of several bytes ends a word, so bytes do.
+pub(super) fn words_in(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + text.as_bytes().get(at..)?.iter().position(of_word)?;
+        let rest = text.as_bytes().get(start..)?;
+        at = start + rest.iter().position(|byte| !of_word(byte)).unwrap_or(rest.len());
+        Some((start, text.get(start..at)?))
+    })
 }
 
 fn words_of(part: &str) -> impl Iterator<Item = &str> {
