@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_MINIMUM := 1.90
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services build demo test lint deny bench bench-learning ci package plan deploy destroy tf-check local
+.PHONY: help setup services build demo test lint deny bench bench-learning fuzz ci package plan deploy destroy tf-check local
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ bench: setup ## Benchmarks: memory, receiver, start of the functions, a push to 
 bench-learning: setup ## How well learned fixes fit elsewhere: make bench-learning PAIRS=fixes.jsonl FOLDER=/tmp/learning (docs/LEARNING.md)
 	@[ -n "$(PAIRS)" ] && [ -n "$(FOLDER)" ] || { echo "name PAIRS (fixes, one a line) and FOLDER (outside the project); see docs/LEARNING.md" >&2; exit 2; }
 	scripts/bench_learning.py "$(PAIRS)" "$(FOLDER)" $(ARGS)
+
+fuzz: setup ## Fuzz scanning and healing, 10 minutes a language: make fuzz MINUTES=1 LANGUAGES=python,go SEED=7, or INPUT=file to repeat
+	FUZZ_MINUTES="$(MINUTES)" FUZZ_LANGUAGES="$(LANGUAGES)" FUZZ_SEED="$(SEED)" FUZZ_INPUT="$(abspath $(INPUT))" \
+	  $(CARGO) test --locked --test integration -- --ignored --exact --nocapture fuzz::fuzz
 
 package: setup ## The zip for Lambda (arm64): target/lambda/codehealer.zip, at most 15 MB
 	@scripts/package

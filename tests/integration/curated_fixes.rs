@@ -50,7 +50,7 @@ impl World {
     }
 }
 
-fn all_cases() -> Vec<Cases> {
+pub(crate) fn all_cases() -> Vec<Cases> {
     let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
     let folders = std::fs::read_dir(rules).expect("the rules are there").map(|entry| entry.expect("readable").path());
     let files =
@@ -61,7 +61,7 @@ fn all_cases() -> Vec<Cases> {
         .collect()
 }
 
-fn path_of(cases: &Cases, language: Language) -> RepoPath {
+pub(crate) fn path_of(cases: &Cases, language: Language) -> RepoPath {
     let extension = match language {
         Language::CSharp => "cs",
         Language::Dockerfile => "dockerfile",

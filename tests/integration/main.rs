@@ -11,6 +11,7 @@ mod contract;
 mod curated_fixes;
 mod demo;
 mod deployment;
+mod fuzz;
 mod github;
 mod hostile_repository;
 mod lambda;
