@@ -22,6 +22,7 @@ use crate::support::world::{BAD, DEVELOP, Push, ScriptedModel, UNKNOWN, World};
 on_both_stores! {
     two_megabytes_from_every_side_leave_small_items,
     a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code,
+    what_is_made_to_be_slow_is_cut_off_and_the_trail_says_where,
     a_memory_that_shows_its_entries_late_costs_no_second_question,
     an_event_of_two_megabytes_is_stored_in_parts_and_read_back,
 }
@@ -165,6 +166,34 @@ async fn a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code(at: Sto
     assert!(skipped.iter().any(|line| line.starts_with("src/huge.py: ")), "it says what it left out: {skipped:?}");
     assert!(read.largest.load(Ordering::SeqCst) < MEGABYTE, "what is passed over is not fetched");
     assert!(scale.heaviest.load(Ordering::SeqCst) < LIMIT);
+}
+
+async fn what_is_made_to_be_slow_is_cut_off_and_the_trail_says_where(at: Storage) {
+    let world = at.world().await;
+    let before = world.git.tip("develop");
+    let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(3_000), close.repeat(3_000));
+    let files = [
+        ("src/deep.py", format!("x = {}\n", nested("f(\n", ")\n")), "nested deeper than 1000 levels"),
+        ("src/deep.js", format!("x = {};\n", nested("[\n", "]\n")), "nested deeper than 1000 levels"),
+        ("src/table.py", format!("x = [\n{}]\n", "    {'a': 1, 'b': 'c'},\n".repeat(200_000)), "more than the limit"),
+        ("src/page.js", format!("!{}\n", "function f(a){return eval(a)};".repeat(4_000)), "minified"),
+    ];
+    let mut change = world.git.on("develop").file("src/config.py", BAD);
+    for (path, text, _) in &files {
+        change = change.file(path, text.as_str());
+    }
+    let after = change.commit("everything that is slow");
+    let push = Push { before, after };
+    world.deliver(&push).await;
+    world.settle().await;
+    world.assert_ended().await;
+    let [run] = world.runs().await.try_into().unwrap();
+    assert_eq!((run.state, run.summary.path.as_str()), (RunState::Done, "src/config.py"));
+    let (_, skipped) = scanned(&world, &push).await;
+    for (path, _, why) in files {
+        let said = skipped.iter().find(|line| line.starts_with(path));
+        assert!(said.is_some_and(|line| line.contains(why)), "{path} must be named with {why:?}: {skipped:?}");
+    }
 }
 
 /// A memory whose search finds what is new only half a minute later. By its id everything is found at once.
