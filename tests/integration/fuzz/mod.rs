@@ -173,7 +173,7 @@ fn an_edit_outside_of_where_the_finding_stands_is_noticed() {
     assert_eq!(why(std::slice::from_ref(&inside)), None);
     let import = Edit { path: path.clone(), span: Span::new(12, 12), text: "import ast\n".to_owned() };
     assert_eq!(why(&[import.clone(), inside.clone()]), None);
-    let code = Edit { text: "os.remove('x')\n".to_owned(), ..import };
+    let code = Edit { span: Span::new(0, 0), text: "os.remove('x')\n".to_owned(), ..import };
     assert!(why(&[code, inside.clone()]).is_some_and(|why| why.contains("outside")));
     let elsewhere = Edit { path: RepoPath::new("b.py").expect("a path"), ..inside.clone() };
     assert!(why(&[elsewhere]).is_some_and(|why| why.contains("b.py")));
