@@ -133,7 +133,9 @@ proptest! {
     #[test]
     fn bytes_outside_the_matched_lines_stay(case in case()) {
         for pattern in &taught(&case).patterns {
-            for one in made(pattern, &case.before, case.finding) {
+            let all = made(pattern, &case.before, case.finding);
+            prop_assert!(!all.is_empty(), "{} makes nothing of its own place", pattern.level);
+            for one in all {
                 let (head, tail) = around(&case.before, one.matched);
                 let patched = one.patched(&case.before);
                 prop_assert!(patched.starts_with(head) && patched.ends_with(tail), "{} {patched}", pattern.level);
@@ -164,6 +166,18 @@ proptest! {
     }
 
     #[test]
+    fn a_pattern_that_fits_and_writes_where_it_likes_stays_in_its_file(
+        rewrites in proptest::collection::vec(rewrite(), 1..4), case in case(),
+    ) {
+        for pattern in taught(&case).patterns {
+            let hostile = EditPattern { rewrites: rewrites.clone(), ..pattern };
+            for one in made(&hostile, &case.before, case.finding) {
+                stays_in_its_file(&one, &case.before)?;
+            }
+        }
+    }
+
+    #[test]
     fn a_hostile_pattern_ends_and_stays_in_its_file(
         before in node(), anchor in path(), rewrites in proptest::collection::vec(rewrite(), 0..4), case in case(),
         at in 0_usize..400, width in 0_usize..400,
@@ -172,13 +186,22 @@ proptest! {
             EditPattern { level: Level::L4, before, anchor, rewrites, imports: Vec::new(), inserted_names: Vec::new() };
         let text = &case.before;
         for one in made(&pattern, text, Span { start: at, end: at + width }) {
-            prop_assert!(one.matched.end <= text.len());
-            for edit in &one.edits {
-                prop_assert!(text.get(edit.span.range()).is_some());
-            }
-            prop_assert!(one.edits.windows(2).all(|pair| pair[0].span.end <= pair[1].span.start));
+            stays_in_its_file(&one, text)?;
         }
     }
+}
+
+/// Edits are disjoint parts of the file and change nothing outside of what was matched, its last line's end included.
+fn stays_in_its_file(one: &Application, text: &str) -> Result<(), TestCaseError> {
+    prop_assert!(one.matched.end <= text.len());
+    let lines = around(text, one.matched);
+    let (first, last) = (lines.0.len(), (text.len() - lines.1.len() + 1).min(text.len()));
+    for edit in &one.edits {
+        prop_assert!(text.get(edit.span.range()).is_some());
+        prop_assert!(first <= edit.span.start && edit.span.end <= last, "{edit:?} outside of {first}..{last}");
+    }
+    prop_assert!(one.edits.windows(2).all(|pair| pair[0].span.end <= pair[1].span.start), "{:?}", one.edits);
+    Ok(())
 }
 
 fn remembered(number: usize, learned: &Learned, after: &str) -> PastFix {

@@ -178,16 +178,15 @@ fn contains((tree, whole): (&Tree, NodeId), (other, part): (&Tree, NodeId)) -> b
     below.any(|id| tree.same(id, other, part))
 }
 
-/// Whether one path is the other one changed, and not another thing: what it is reached through is the same, or a call in
-/// both, whose arguments may differ; or the same is reached through another: `log.debug` and `logger.debug`.
+/// Whether one path is the other one changed, and not another thing: what it is reached through is the same, or the same is
+/// reached through another: `log.debug` and `logger.debug`, `get(a).text` and `get(b).text`.
 fn is_same_path((old, x): (&Tree, NodeId), (new, y): (&Tree, NodeId)) -> bool {
     let ends = |tree: &Tree, id: NodeId| {
         let children = &tree.node(id).children;
         Some((*children.first()?, *children.last()?))
     };
     let (Some(a), Some(b)) = (ends(old, x), ends(new, y)) else { return false };
-    let calls = kinds::is_call(old.node(a.0).kind) && kinds::is_call(new.node(b.0).kind);
-    calls || old.same(a.0, new, b.0) || old.same(a.1, new, b.1)
+    old.same(a.0, new, b.0) || old.same(a.1, new, b.1)
 }
 
 /// Tokens of a subtree with their number.

@@ -54,9 +54,7 @@ fn counts(tree: &Tree, parent: NodeId, place: usize) -> bool {
         return false;
     }
     let closes = children.get(place + 1).is_some_and(|next| matches!(tree.text_of(*next), ")" | "]" | "}"));
-    // Behind a single item the comma makes a tuple.
-    let list = kinds::is_list(tree.node(parent).kind) && tree.node(parent).kind != "tuple";
-    !(child.kind == "," && closes && list)
+    !(child.kind == "," && closes && kinds::is_list(tree.node(parent).kind))
 }
 
 #[cfg(test)]
@@ -74,6 +72,7 @@ mod tests {
         assert!(same("if (a is None):\n    go()\n", "if a is None:\n    go()\n"));
         assert!(same("f('a', \"b\")\n", "f(\"a\", 'b',)\n"));
         assert!(same("x = {'a': ('b')}\n", "x = {\"a\": \"b\",}\n"));
+        assert!(same("x = (a, b,)\n", "x = (a, b)\n"));
     }
 
     #[test]
