@@ -108,14 +108,8 @@ async fn run() {
     println!("{PUSHES} pushes, 200 ms a call:");
     report("  push to open pull request", &mut times);
     report("  push to notice and labels", &mut whole);
-    calls.sort_unstable();
-    println!("  calls until it is open: median {}, most {}", calls[calls.len() / 2], calls[calls.len() - 1]);
-    units.sort_unstable();
-    println!(
-        "  DynamoDB write units, from the push to the end of the run: median {}, most {}; goal at most {WRITE_UNITS}",
-        units[units.len() / 2],
-        units[units.len() - 1]
-    );
+    counted("  calls until it is open", calls);
+    counted(&format!("  DynamoDB write units until the run is done (goal at most {WRITE_UNITS})"), units);
 }
 
 /// Somebody pushes a file with a bug that a remembered fix heals.
@@ -132,6 +126,11 @@ fn push(git: &TestRepo, repository: RepositoryId, number: usize) -> Task {
         body_sha: sha256_hex(&[number.to_string().as_bytes()]),
         pusher: Some("ann".to_owned()),
     })
+}
+
+fn counted<N: Ord + std::fmt::Display>(label: &str, mut counts: Vec<N>) {
+    counts.sort_unstable();
+    println!("{label}: median {}, most {}", counts[counts.len() / 2], counts[counts.len() - 1]);
 }
 
 fn report(label: &str, times: &mut [Duration]) {

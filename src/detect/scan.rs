@@ -174,10 +174,9 @@ impl Detector {
     ) -> Option<String> {
         let code = text.get(finding.span.range()).unwrap_or_default();
         let kind = &finding.rule.issue_type;
-        if self.rules.ignores_tests(&finding.rule.id) {
-            if !test_code::is_live_secret(kind, code) && tests.holds(finding.span) {
-                return Some(IN_A_TEST.to_owned());
-            }
+        let ignored = self.rules.ignores_tests(&finding.rule.id) && !test_code::is_live_secret(kind, code);
+        if ignored && tests.holds(finding.span) {
+            return Some(IN_A_TEST.to_owned());
         }
         (!test_code::needs_an_attacker(kind) && tests.is_data()).then(|| TEST_DATA.to_owned())
     }

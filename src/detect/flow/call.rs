@@ -348,10 +348,10 @@ impl Engine<'_, '_> {
         if let Some(value) = self.passed(site, state) {
             return value;
         }
-        if site.call.constructs || site.receiver.is_none() {
-            if let Some(value) = self.contained(site, &paths) {
-                return value;
-            }
+        if (site.call.constructs || site.receiver.is_none())
+            && let Some(value) = self.contained(site, &paths)
+        {
+            return value;
         }
         if self.rules.builders.any(&paths) {
             let values: Vec<Value> = site.given.iter().map(|given| given.value.clone()).collect();

@@ -71,6 +71,8 @@ fn configuration(name: &str, [github, slack, queue, dead, opensearch]: [&str; 5]
 organisation = 'acme'
 [serve]
 webhook_secrets = ['aws:{name}/webhook']
+# The story is of a team that has nothing to begin with.
+starter = false
 [github]
 api_url = '{github}'
 app_id = {APP_ID}
