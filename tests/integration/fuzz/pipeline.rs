@@ -18,6 +18,8 @@ use crate::curated_fixes::all_cases;
 
 /// Findings of one input that are healed.
 const HEALED: usize = 6;
+/// Of a larger input, bytes, one finding is healed: each is verified by several scans of it.
+const LARGE: usize = 64 << 10;
 /// Whole examples of a rule's fix that are learned.
 const EXAMPLES: usize = 2;
 
@@ -93,7 +95,8 @@ impl Pipeline {
             return Ok(tally);
         };
         tally.findings = scan.findings.len() as u64;
-        for finding in scan.findings.iter().take(HEALED) {
+        let most = if text.len() > LARGE { 1 } else { HEALED };
+        for finding in scan.findings.iter().take(most) {
             self.curated(finding, text, (&input.path, &mut tally, input.number))?;
             // Learned fixes cost many parses; the rest of the way is the same for them.
             if input.number % 3 == 0 {
