@@ -81,6 +81,7 @@ fn fuzz() {
 }
 
 /// One language a processor; gives back what went wrong.
+#[allow(clippy::print_stdout)] // Somebody waits for it.
 fn in_parallel(languages: &[Language], (seed, time): (u64, Duration), subject: &Arc<Subject>) -> Vec<String> {
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(languages.len());

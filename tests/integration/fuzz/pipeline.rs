@@ -88,7 +88,7 @@ impl Pipeline {
         if scan.skipped.is_some() || scan.cut_off.is_some() {
             tally.refused = 1;
         }
-        if input.number % 16 == 0 && scan != self.detector.scan(&self.repository, &input.path, &input.bytes) {
+        if input.number.is_multiple_of(16) && scan != self.detector.scan(&self.repository, &input.path, &input.bytes) {
             return Err("a second scan finds something else".to_owned());
         }
         let (Ok(text), Some(language)) = (std::str::from_utf8(&input.bytes), Language::of(&input.path)) else {
@@ -99,7 +99,7 @@ impl Pipeline {
         for finding in scan.findings.iter().take(most) {
             self.curated(finding, text, (&input.path, &mut tally, input.number))?;
             // Learned fixes cost many parses; the rest of the way is the same for them.
-            if input.number % 3 == 0 {
+            if input.number.is_multiple_of(3) {
                 self.learned(finding, text, (language, &input.path, &mut tally))?;
             }
         }
