@@ -152,6 +152,20 @@ fn ten_thousand_levels_neither_overflow_nor_go_unsaid() {
     }
 }
 
+#[test]
+fn more_indentations_than_a_scanner_can_keep_do_not_end_the_process() {
+    let ladder = |piece: &str| (0..300).map(|n| format!("{}{piece}\n", " ".repeat(n))).collect::<String>();
+    for (language, text) in [
+        (Language::Yaml, format!("{}a\n", "- ".repeat(400))),
+        (Language::Yaml, ladder("a:")),
+        (Language::Python, ladder("if a:")),
+    ] {
+        let limits = Limits { max_bytes: usize::MAX, ..Limits::default() };
+        let said = scan(language, text.as_bytes(), limits);
+        assert!(said.cut_off.is_some_and(|why| why.contains("gave up")), "{language}");
+    }
+}
+
 fn scan_with(rule: (&str, &str), limits: Limits, text: &str) -> FileScan {
     let rules = RuleSet::parse(vec![(rule.0.to_owned(), rule.1.to_owned())], RuleOrigin::Operator).unwrap();
     let detector = Detector::new(Arc::new(rules), limits);

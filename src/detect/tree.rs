@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ast_grep_core::source::{Edit, SgNode};
 use ast_grep_core::{Doc, Position};
-use ast_grep_language::LanguageExt;
+use ast_grep_language::{LanguageExt, SupportLang};
 use tree_sitter::{InputEdit, ParseOptions, ParseState, Parser, Point, TreeCursor};
 
 use super::grammar::Grammar;
@@ -22,8 +22,36 @@ pub const MAX_DEPTH: u32 = 1_000;
 /// Steps of the parser, in its own unit of 100 operations; some seconds at most in the worst case that we found.
 const MAX_PARSE_CHECKS: u32 = 60_000;
 
+/// Indentations inside of each other in languages that are read by them. Their scanners keep each in a buffer of 1,024 bytes that the
+/// parser checks by ending the process. Python itself refuses a hundred.
+const MAX_INDENTATIONS: usize = 100;
+
 /// Bytes of text that a matcher may read for the price of one step.
 const BYTES_A_STEP: usize = 16;
+
+fn is_read_by_indentation(language: Grammar) -> bool {
+    matches!(language, Grammar::Shared(SupportLang::Python | SupportLang::Yaml))
+}
+
+/// Most indentations that are open at once, those within a line (`- - a`) included.
+fn indentations(text: &str) -> usize {
+    let (mut open, mut deepest): (Vec<usize>, usize) = (Vec::new(), 0);
+    for line in text.lines() {
+        let mut rest = line.trim_start_matches([' ', '\t']);
+        if rest.is_empty() {
+            continue;
+        }
+        let column = line.len() - rest.len();
+        open.truncate(open.partition_point(|one| *one < column));
+        open.push(column);
+        while let Some(inner) = rest.strip_prefix(['-', '?', ':']).filter(|inner| inner.starts_with([' ', '\t'])) {
+            rest = inner.trim_start_matches([' ', '\t']);
+            open.push(line.len() - rest.len());
+        }
+        deepest = deepest.max(open.len());
+    }
+    deepest
+}
 
 /// What is left to spend on one file, shared by all nodes of its tree.
 #[derive(Debug)]
@@ -83,6 +111,9 @@ impl CodeDoc {
     }
 
     fn parse_after(text: &str, language: Grammar, old: Option<&tree_sitter::Tree>) -> Option<Self> {
+        if is_read_by_indentation(language) && indentations(text) > MAX_INDENTATIONS {
+            return None;
+        }
         let mut parser = Parser::new();
         parser.set_language(&language.get_ts_language()).ok()?;
         let mut checks = 0;
