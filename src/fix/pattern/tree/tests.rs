@@ -7,18 +7,16 @@ use super::*;
 const PYTHON: &str = "import os\n\n\nclass A:\n    \"\"\"Text.\"\"\"\n\n    def f(self, a, b=None):\n        if a == None:  # why\n            return f\"{b} x\" + 'y'\n        with open(a) as g:\n            for line in g:\n                print(line, end=\"\")\n        return [x for x in b if x]\n\n\ndef last():\n    pass\n";
 const SCRIPT: &str = "import a from 'b';\n\nfunction f(x, { y = 1 }) {\n  // why\n  if (x == null) return `${y} z`;\n  return x.map((v) => v / 2).filter(/a+/.test);\n}\n\nclass C {\n  get z() { return this.y; }\n}\n";
 
-/// Nodes, lines with the kind of what begins there, comments, errors.
-type Told = (Vec<String>, Vec<(usize, String)>, Vec<Span>, usize);
-
 /// Everything that a tree says of its text, with the lines that the checks name to people.
-fn told(tree: &Tree) -> Told {
+fn told(tree: &Tree) -> (Vec<String>, Vec<Span>, usize) {
     let node = |id: NodeId| {
         let node = tree.node(id);
         format!("{} {:?} {} {:?} {:?} {}", node.kind, node.field, node.named, node.span, node.parent, node.hash)
     };
-    let line = |node: language::Node<'_>| (node.start_pos().line(), node.kind().into_owned());
-    let lines = tree.parsed().root().dfs().map(line).collect();
-    (tree.ids().map(node).collect(), lines, tree.comments.clone(), tree.errors)
+    let line = |node: language::Node<'_>| format!("{} in line {}", node.kind(), node.start_pos().line());
+    let root = tree.parsed().root();
+    let lines = root.dfs().map(line);
+    (tree.ids().map(node).chain(lines).collect(), tree.comments.clone(), tree.errors)
 }
 
 fn piece() -> impl Strategy<Value = String> {
