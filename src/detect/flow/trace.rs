@@ -37,11 +37,6 @@ impl Traces {
             let last = parts.last().and_then(|part| words_of(part).last()).map(|word| all.number(word.to_owned()));
             all.traces.push(Trace { rule: sink.rule, words, last });
         }
-        all.lengths = vec![0; 256];
-        for word in all.words.keys() {
-            let slot = word.bytes().next().and_then(|first| all.lengths.get_mut(usize::from(first)));
-            slot.into_iter().for_each(|slot| *slot |= 1 << word.len().min(63));
-        }
         all
     }
 
@@ -55,6 +50,9 @@ impl Traces {
     }
 
     fn number(&mut self, word: String) -> usize {
+        self.lengths.resize(256, 0);
+        let slot = word.bytes().next().and_then(|first| self.lengths.get_mut(usize::from(first)));
+        slot.into_iter().for_each(|slot| *slot |= 1 << word.len().min(63));
         let next = self.words.len();
         *self.words.entry(word).or_insert(next)
     }
