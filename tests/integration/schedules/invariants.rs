@@ -130,8 +130,8 @@ impl Check<'_> {
         for (what, made) in [("branch", &branches), ("pull request", &requests)] {
             for seen in &self.seen {
                 let times = made.iter().filter(|name| belongs(name, &seen.branch)).count();
-                let unseen = what == "branch" && self.people.unproposed.contains(&seen.branch);
-                if times > 1 + usize::from(unseen) {
+                let unseen = self.people.unproposed.get(&seen.branch).filter(|_| what == "branch");
+                if times > 1 + unseen.copied().unwrap_or(0) {
                     wrong.push(format!("{}: a {what} was made {times} times: {made:?}", seen.name()));
                 }
             }
@@ -161,7 +161,7 @@ impl Check<'_> {
             for (event, happened) in [("branched", made), ("proposed", proposed)] {
                 let events = seen.count(event);
                 // A branch that people deleted before anybody came to record it left nothing to be found.
-                let unseen = events == 0 && !proposed && self.people.unproposed.contains(&seen.branch);
+                let unseen = events == 0 && !proposed && self.people.unproposed.contains_key(&seen.branch);
                 if events != usize::from(happened) && !unseen {
                     wrong.push(format!("{name}: {events} events {event:?}, though it happened: {happened}"));
                 }

@@ -60,8 +60,8 @@ pub struct People {
     pub tips: BTreeMap<String, CommitId>,
     /// Branches that they deleted or merged.
     pub ended: BTreeSet<String>,
-    /// Those that they deleted before there was a pull request: nothing shows that they ever were.
-    pub unproposed: BTreeSet<String>,
+    /// Those that they deleted before there was a pull request, and how often: nothing shows that they ever were.
+    pub unproposed: BTreeMap<String, usize>,
     /// Where files were and went to.
     pub moved: Vec<(String, String)>,
     versions: usize,
@@ -118,7 +118,7 @@ impl People {
                 self.ended.insert(branch.clone());
                 self.tips.remove(&branch);
                 if !stage.ledger.lock().unwrap().pull_requests.contains(&branch) {
-                    self.unproposed.insert(branch.clone());
+                    *self.unproposed.entry(branch.clone()).or_default() += 1;
                 }
                 Some((format!("closes {branch}"), None))
             }
