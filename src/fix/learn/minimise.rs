@@ -79,15 +79,17 @@ fn units<'g>(old: &Tree, gaps: &'g [Gap]) -> Vec<Vec<&'g Gap>> {
     units.into_iter().map(|(_, unit)| unit).collect()
 }
 
-/// The call whose callee the gap changes.
+/// The call whose callee the gap changes, or what it is called on: where that has a place of its own (`args.toString()` in Java), it
+/// may become an argument (`Arrays.toString(args)`).
 fn changed_call(old: &Tree, gap: &Gap) -> Option<NodeId> {
     let children = old.node(gap.old_parent).children.get(gap.old.clone())?;
-    let names_callee = |id: NodeId| matches!(old.node(id).field, Some("function" | "constructor" | "name"));
-    if kinds::is_call(old.node(gap.old_parent).kind) && children.iter().any(|child| names_callee(*child)) {
-        return Some(gap.old_parent);
-    }
-    let callee = std::iter::once(gap.old_parent).chain(old.ancestors(gap.old_parent)).find(|id| names_callee(*id))?;
-    old.node(callee).parent.filter(|call| kinds::is_call(old.node(*call).kind))
+    let callee = |id: NodeId| {
+        let names =
+            matches!(old.node(id).field, Some("function" | "constructor" | "name" | "object" | "receiver" | "scope"));
+        old.node(id).parent.filter(|call| names && kinds::is_call(old.node(*call).kind))
+    };
+    let inside = || std::iter::once(gap.old_parent).chain(old.ancestors(gap.old_parent)).find_map(callee);
+    children.iter().find_map(|child| callee(*child)).or_else(inside)
 }
 
 /// The smallest set of gaps that is `good`, nearest to the finding first; at most three, where a callee and its arguments

@@ -146,6 +146,17 @@ fn a_change_as_a_whole_is_what_lies_at_its_place() {
 }
 
 #[test]
+fn what_a_call_was_made_on_is_not_dropped_where_it_became_an_argument() {
+    let before = "class A {\n  void log(String[] args) {\n    System.out.println(args.toString());\n  }\n}\n";
+    let after = before.replace("args.toString()", "Arrays.toString(args)");
+    let fix = learned(Language::Java, before, &after, "args.toString()");
+    assert_eq!(fix.patched, after);
+    let target = before.replace("args", "names");
+    let made = carried_over(&fix, Language::Java, &target, "names.toString()");
+    assert_eq!(made, Some(target.replace("names.toString()", "Arrays.toString(names)")));
+}
+
+#[test]
 fn java_methods_are_learned_from() {
     let before = "class A {\n    byte[] h(byte[] in) throws Exception {\n        MessageDigest d = MessageDigest.getInstance(\"MD5\");\n        return d.digest(in);\n    }\n}\n";
     let fix = learned(Language::Java, before, &before.replace("MD5", "SHA-256"), "MD5");
