@@ -244,6 +244,19 @@ pub async fn memory() {
     while reader.check().await.unwrap().index.unwrap().fixes < FIXES as u64 {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    rested(&url).await;
     measure(&reader, "OpenSearch, largest rule", &largest).await;
     measure(&reader, "OpenSearch, other rules", &any).await;
+}
+
+/// Waits until the node no longer merges what was stored in one go: a memory that grows fix by fix has no such backlog.
+async fn rested(url: &str) {
+    loop {
+        let stats: serde_json::Value =
+            reqwest::get(format!("{url}/fixes/_stats/merge")).await.unwrap().json().await.unwrap();
+        if stats["_all"]["total"]["merges"]["current"] == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
