@@ -92,10 +92,6 @@ impl Traces {
     }
 }
 
-pub(super) fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
-}
-
 /// The words of a text with their places. No character of several bytes ends a word, so bytes do.
 pub(super) fn words_in(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || !byte.is_ascii();
@@ -109,7 +105,7 @@ pub(super) fn words_in(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn words_of(part: &str) -> impl Iterator<Item = &str> {
-    part.split(|c: char| !is_word(c)).filter(|word| !word.is_empty())
+    words_in(part).map(|(_, word)| word)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! Numbers that look random and are the same for the same seed everywhere.
+//! What is chosen at random, so that any input can be made again.
 
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
+use crate::support::split_mix;
+
+/// A stream of choices.
 pub struct Random(u64);
 
 impl Random {
@@ -16,11 +18,7 @@ impl Random {
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        split_mix::next(&mut self.0)
     }
 
     /// From 0 to `most - 1`; 0 when there is nothing to choose.

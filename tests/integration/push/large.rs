@@ -108,6 +108,16 @@ async fn two_megabytes_from_every_side_leave_small_items(at: Storage) {
     }
 }
 
+/// A push whose one bug is healed whatever stands beside it: how many files were looked at, and what was passed over.
+async fn healed_beside(world: &World, push: Push) -> (usize, Vec<String>) {
+    world.deliver(&push).await;
+    world.settle().await;
+    world.assert_ended().await;
+    let [run] = world.runs().await.try_into().unwrap();
+    assert_eq!((run.state, run.summary.path.as_str()), (RunState::Done, "src/config.py"));
+    scanned(world, &push).await
+}
+
 async fn scanned(world: &World, push: &Push) -> (usize, Vec<String>) {
     let pk = keys::push_partition(&world.repository().id, DEVELOP, &push.after);
     let of = QueryOf::Partition { pk, prefix: keys::PUSH_EVENTS.to_owned() };
@@ -155,13 +165,7 @@ async fn a_push_of_twenty_five_megabytes_is_scanned_as_far_as_it_is_code(at: Sto
         change = change.file(&format!("docs/{number}.txt"), "some words\n".repeat(1_500));
     }
     let after = change.file("src/config.py", BAD).commit("everything");
-    let push = Push { before, after };
-    world.deliver(&push).await;
-    world.settle().await;
-    world.assert_ended().await;
-    let [run] = world.runs().await.try_into().unwrap();
-    assert_eq!((run.state, run.summary.path.as_str()), (RunState::Done, "src/config.py"));
-    let (files, skipped) = scanned(&world, &push).await;
+    let (files, skipped) = healed_beside(&world, Push { before, after }).await;
     assert!(files > 300, "{files} files");
     assert!(skipped.iter().any(|line| line.starts_with("src/huge.py: ")), "it says what it left out: {skipped:?}");
     assert!(read.largest.load(Ordering::SeqCst) < MEGABYTE, "what is passed over is not fetched");
@@ -183,13 +187,7 @@ async fn what_is_made_to_be_slow_is_cut_off_and_the_trail_says_where(at: Storage
         change = change.file(path, text.as_str());
     }
     let after = change.commit("everything that is slow");
-    let push = Push { before, after };
-    world.deliver(&push).await;
-    world.settle().await;
-    world.assert_ended().await;
-    let [run] = world.runs().await.try_into().unwrap();
-    assert_eq!((run.state, run.summary.path.as_str()), (RunState::Done, "src/config.py"));
-    let (_, skipped) = scanned(&world, &push).await;
+    let (_, skipped) = healed_beside(&world, Push { before, after }).await;
     for (path, _, why) in files {
         let said = skipped.iter().find(|line| line.starts_with(path));
         assert!(said.is_some_and(|line| line.contains(why)), "{path} must be named with {why:?}: {skipped:?}");

@@ -1,6 +1,8 @@
 //! Chance that can be repeated.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): every seed gives a stream of its own, the same on every machine.
+use crate::support::split_mix;
+
+/// Every seed gives a stream of its own, the same on every machine.
 pub struct Dice(u64);
 
 impl Dice {
@@ -9,11 +11,7 @@ impl Dice {
     }
 
     pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        split_mix::next(&mut self.0)
     }
 
     /// From 0 to `n` - 1; `n` is at least 1.

@@ -17,6 +17,7 @@ pub mod sagemaker;
 pub mod servers;
 pub mod slack;
 pub mod slack_api;
+pub mod split_mix;
 pub mod stores;
 mod under;
 pub mod world;
