@@ -8,7 +8,7 @@ use crate::model::PastFix;
 use crate::ports::{ErrorKind, FixQuery, PortResult};
 
 /// Candidates that a search names at least: with few, the graph is left too early and near ones are missed.
-const FEWEST: usize = 100;
+const FEWEST: usize = 80;
 /// Candidates that a search names at most.
 const MOST: usize = 1_000;
 
