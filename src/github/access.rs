@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::failure::{Answer, Asked, Failure};
+use super::failure::{Answer, Asked, Failure, nullable, suspended};
 use super::wire::{Call, Wire, encoded};
 use crate::model::{Repository, UnixMillis};
 use crate::ports::{Clock, Credential, ErrorKind, PortResult};
@@ -56,13 +56,13 @@ struct Token {
 pub(super) struct RepositoryInfo {
     pub id: u64,
     pub full_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub private: bool,
     #[serde(default)]
     pub visibility: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub archived: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub disabled: bool,
     #[serde(default)]
     pub permissions: Option<BTreeMap<String, bool>>,
@@ -71,7 +71,7 @@ pub(super) struct RepositoryInfo {
 #[derive(Deserialize)]
 pub(super) struct Installation {
     pub id: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub permissions: BTreeMap<String, String>,
     #[serde(default)]
     pub suspended_at: Option<String>,
@@ -155,6 +155,19 @@ impl Access {
                 Err(failure) if failure.kind == ErrorKind::Missing => Err(failure.meaning(ErrorKind::Missing, gone())),
                 Err(failure) => Err(failure),
             },
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// As [`Access::done`] for what another object names, so that it must be there: GitHub may not know yet what was pushed a
+    /// moment ago, which passes, and a repository that we cannot see any more has lost nothing.
+    pub async fn named(&self, repository: &Repository, call: Call) -> Asked<Answer> {
+        match self.there(repository, call).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => {
+                Err(Failure::new(ErrorKind::Unavailable, "GitHub does not show what it names itself; try later"))
+            }
+            Err(failure) if failure.kind == ErrorKind::Missing => Err(failure.as_kind(ErrorKind::Denied)),
             Err(failure) => Err(failure),
         }
     }
@@ -317,7 +330,11 @@ impl Access {
             moved.map_or_else(|| json!({ "repositories": [short] }), |id| json!({ "repository_ids": [id] }))
         };
         let Some((token, named, moved)) = self.mint_for(name, wanted).await? else { return Ok(None) };
-        let named = named.unwrap_or_default();
+        let named = match named {
+            Some(named) => named,
+            // GitHub names what it was asked for; another server may say nothing.
+            None => vec![self.named_by(&token.secret, name).await?],
+        };
         let [one] = named.as_slice() else { return Err(other_repositories()) };
         let expected = moved.map_or_else(|| one.full_name.eq_ignore_ascii_case(name), |id| one.id == id);
         if !expected {
@@ -326,6 +343,12 @@ impl Access {
         self.call_it(one.id, &one.full_name);
         tokens.insert(one.id, token.clone());
         Ok(Some((token.secret, one.id)))
+    }
+
+    /// Which repository a token leads to.
+    async fn named_by(&self, token: &SecretString, name: &str) -> Asked<Named> {
+        let answer = self.read(token, format!("/repos/{name}")).await?;
+        if answer.is_success() { answer.json() } else { Err(self.failure(&answer)) }
     }
 
     /// A token for what is `wanted`, which may depend on the number of a repository that moved, and that number; `None` when the
@@ -372,7 +395,7 @@ impl Access {
                     let installation: Installation = answer.json()?;
                     return match installation.suspended_at {
                         None => Ok(Some((installation, moved))),
-                        Some(_) => Err(Failure::denied("the app's installation is suspended; its owner can end that")),
+                        Some(_) => Err(Failure::denied(suspended())),
                     };
                 }
                 _ => return Err(self.failure(&answer)),
@@ -441,14 +464,19 @@ impl Access {
         if off.abs() < TOLERATED_SKEW {
             return false;
         }
-        self.skew.fetch_add(off, Ordering::Relaxed);
+        // Set and not added to: two calls may learn it at the same time.
+        self.skew.store(theirs - self.own_seconds(), Ordering::Relaxed);
         tracing::warn!(seconds = off, "our clock and GitHub's differ; GitHub's is used for signing");
         true
     }
 
     /// Seconds since the epoch, by GitHub's clock as far as we know it.
     fn seconds(&self) -> i64 {
-        i64::try_from(self.clock.now() / 1000).unwrap_or(i64::MAX) + self.skew.load(Ordering::Relaxed)
+        self.own_seconds().saturating_add(self.skew.load(Ordering::Relaxed))
+    }
+
+    fn own_seconds(&self) -> i64 {
+        i64::try_from(self.clock.now() / 1000).unwrap_or(i64::MAX)
     }
 
     /// A signed statement that we are the app. Issued a minute ago, so that a clock that is a little slow does no harm; GitHub

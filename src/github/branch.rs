@@ -84,7 +84,8 @@ impl GitHubForge {
             let mode = if executable { "100755" } else { "100644" };
             let mut entry = json!({ "path": path.as_str(), "mode": mode, "type": "blob" });
             let (key, value) = match std::str::from_utf8(bytes) {
-                Ok(text) if !text.contains('\0') => ("content", text.to_owned()),
+                // GitHub takes a text that is empty for none.
+                Ok(text) if !text.is_empty() && !text.contains('\0') => ("content", text.to_owned()),
                 _ => ("sha", self.post_blob(repository, bytes).await?.as_str().to_owned()),
             };
             entry[key] = Value::String(value);
@@ -107,13 +108,15 @@ impl GitHubForge {
 
     async fn post_blob(&self, repository: &Repository, bytes: &[u8]) -> Asked<ObjectId> {
         let body = json!({ "content": STANDARD.encode(bytes), "encoding": "base64" });
-        let made: Sha = self.access.done(repository, Call::post("/git/blobs", body)).await?.json()?;
+        let made = self.access.done(repository, Call::post("/git/blobs", body)).await;
+        let made: Sha = made.map_err(Failure::unwritable)?.json()?;
         object_id(made.sha)
     }
 
     async fn post_tree(&self, repository: &Repository, before: &ObjectId, entries: Vec<Value>) -> Asked<ObjectId> {
         let body = json!({ "base_tree": before.as_str(), "tree": entries });
-        let made: Sha = self.access.done(repository, Call::post("/git/trees", body)).await?.json()?;
+        let made = self.access.done(repository, Call::post("/git/trees", body)).await;
+        let made: Sha = made.map_err(Failure::unwritable)?.json()?;
         let tree = object_id(made.sha)?;
         if tree == *before { Err(nothing_to_do()) } else { Ok(tree) }
     }
@@ -139,7 +142,7 @@ impl GitHubForge {
         let body = json!({ "ref": reference, "sha": commit.as_str() });
         let failure = match self.access.done(repository, Call::post("/git/refs", body)).await {
             Ok(_) => return Ok(BranchOutcome::Created(commit.clone())),
-            Err(failure) => failure,
+            Err(failure) => failure.unwritable(),
         };
         let decided_by_what_is_there = failure.is_ambiguous() || matches!(failure.status, Some(409 | 422));
         if !decided_by_what_is_there || failure.kind == ErrorKind::Denied {
@@ -171,7 +174,7 @@ impl GitHubForge {
         }
         // One comparison shows the commits in between, so that following them asks nothing more.
         match self.range(repository, &plan.parent, &tip).await {
-            Ok(range) if range.fork == plan.parent && !range.commits.is_empty() => {}
+            Ok(range) if range.fork == plan.parent && tip != plan.parent => {}
             Ok(_) => return Ok(BranchOutcome::Foreign(tip)),
             Err(failure) if failure.kind == ErrorKind::Missing => return Ok(BranchOutcome::Foreign(tip)),
             Err(failure) => return Err(failure),

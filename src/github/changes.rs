@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::GitHubForge;
-use super::failure::{Asked, Failure};
+use super::failure::{Asked, Failure, nullable};
 use super::objects::{CommitInfo, Entry, Kind, ObjectId, RawCommit, Sha, commit_id, unknown_commit};
 use super::wire::Call;
 use crate::model::{Change, CommitId, RepoPath, Repository, tree_path};
@@ -30,7 +30,7 @@ pub(super) struct Delta {
 #[derive(Deserialize)]
 struct Comparison {
     merge_base_commit: ComparedCommit,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     commits: Vec<ComparedCommit>,
     #[serde(default)]
     files: Option<Vec<ComparedFile>>,
@@ -40,7 +40,7 @@ struct Comparison {
 struct ComparedCommit {
     sha: String,
     commit: ComparedTree,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     parents: Vec<Sha>,
 }
 
@@ -52,7 +52,7 @@ struct ComparedTree {
 #[derive(Deserialize)]
 pub(super) struct ComparedFile {
     pub filename: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub status: String,
     #[serde(default)]
     pub previous_filename: Option<String>,
@@ -62,16 +62,19 @@ pub(super) struct ComparedFile {
 pub(super) struct Range {
     /// The best common ancestor.
     pub fork: CommitId,
-    /// Commits since then, oldest first, at most 250.
-    pub commits: Vec<CommitId>,
-    /// Files that differ, at most 300.
-    pub files: Vec<ComparedFile>,
+    /// Files that differ, at most 300; `None` where GitHub does not list them.
+    pub files: Option<Vec<ComparedFile>>,
 }
 
 impl Range {
-    /// Old paths of renamed files by their new ones.
+    /// The files where they are all listed: with as many as are listed at most there may be more.
+    pub fn all_files(&self) -> Option<&[ComparedFile]> {
+        self.files.as_deref().filter(|files| files.len() < LISTED)
+    }
+
+    /// Old paths of renamed files by their new ones, as far as they are listed.
     fn renamed(&self) -> BTreeMap<&str, &str> {
-        let renamed = self.files.iter().filter(|file| file.status == "renamed");
+        let renamed = self.files.iter().flatten().filter(|file| file.status == "renamed");
         renamed.filter_map(|file| Some((file.filename.as_str(), file.previous_filename.as_deref()?))).collect()
     }
 }
@@ -92,12 +95,13 @@ impl GitHubForge {
             return self.commit(repository, head).await.map(|_| Changes::default());
         }
         let range = self.range(repository, base, head).await?;
-        if range.fork == *head || range.files.is_empty() {
+        if range.fork == *head || range.all_files().is_some_and(<[_]>::is_empty) {
             return Ok(Changes::default());
         }
-        // With as many files as are listed at most there may be more.
-        let complete = range.files.len() < LISTED;
-        let quick = if complete { self.prefetched(repository, &range, head).await? } else { None };
+        let quick = match range.all_files() {
+            Some(files) => self.prefetched(repository, (&range.fork, files), head).await?,
+            None => None,
+        };
         let deltas = match quick {
             Some(deltas) => deltas,
             None => {
@@ -111,20 +115,44 @@ impl GitHubForge {
 
     /// Asks GitHub to compare; the commits it shows are kept.
     pub(super) async fn range(&self, repository: &Repository, base: &CommitId, head: &CommitId) -> Asked<Range> {
-        let asked = self.access.done(repository, Call::get(format!("/compare/{base}...{head}"))).await;
+        let path = format!("/compare/{base}...{head}");
+        let asked = match self.access.done(repository, Call::get(path.clone())).await {
+            // Files stand on the first page only, so that the second one comes also where listing them takes too long.
+            Err(failure) if failure.is_about_the_diff() => {
+                self.access.done(repository, Call::get(format!("{path}?per_page=1&page=2"))).await
+            }
+            asked => asked,
+        };
         let comparison: Comparison = match asked {
             Ok(answer) => answer.json()?,
-            Err(failure) if failure.says(&["common ancestor"]) => {
-                let reason =
-                    format!("{} and {} have no common ancestor; choose another base", base.short(), head.short());
-                return Err(failure.meaning(ErrorKind::Missing, reason));
-            }
-            Err(failure) => return Err(unknown_commit(failure, base)),
+            Err(failure) => return Err(self.incomparable(repository, failure, (base, head)).await),
         };
         let fork = self.keep(repository, comparison.merge_base_commit)?;
-        let commits =
-            comparison.commits.into_iter().map(|commit| self.keep(repository, commit)).collect::<Asked<_>>()?;
-        Ok(Range { fork, commits, files: comparison.files.unwrap_or_default() })
+        for commit in comparison.commits {
+            self.keep(repository, commit)?;
+        }
+        Ok(Range { fork, files: comparison.files })
+    }
+
+    /// Why two commits cannot be compared. That the older one is gone is believed only where the newer one can be seen: what was
+    /// pushed a moment ago may not be known everywhere yet, and of a repository that we may not see nothing is.
+    async fn incomparable(
+        &self,
+        repository: &Repository,
+        failure: Failure,
+        (base, head): (&CommitId, &CommitId),
+    ) -> Failure {
+        if !matches!(failure.status, Some(404 | 409 | 422)) {
+            return failure;
+        }
+        if failure.says(&["common ancestor"]) {
+            let reason = format!("{} and {} have no common ancestor; choose another base", base.short(), head.short());
+            return failure.meaning(ErrorKind::Missing, reason);
+        }
+        match self.access.named(repository, Call::get(format!("/git/commits/{head}"))).await {
+            Ok(_) => unknown_commit(failure, base),
+            Err(unseen) => unseen,
+        }
     }
 
     fn keep(&self, repository: &Repository, commit: ComparedCommit) -> Asked<CommitId> {
@@ -244,8 +272,8 @@ fn believe(path: &str, entry: &Entry) -> Result<(RepoPath, u64), String> {
     if path.contains(char::REPLACEMENT_CHARACTER) {
         return Err("its name is not valid UTF-8".to_owned());
     }
-    let path = tree_path::believe(path.as_bytes())?;
-    Ok((path, entry.size.ok_or("GitHub does not say how large it is")?))
+    // A file whose size is not told is measured when it has been read.
+    Ok((tree_path::believe(path.as_bytes())?, entry.size.unwrap_or(0)))
 }
 
 /// Files that are gone, each the possible origin of one that is new.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::GitHubForge;
 use super::access::Auth;
-use super::failure::{Asked, Failure};
+use super::failure::{Asked, Failure, nullable};
 use super::wire::{Call, encoded};
 use crate::model::{CommitId, Repository, sha256_hex};
 use crate::ports::Notice;
@@ -42,7 +42,7 @@ struct ByApp {
 
 #[derive(Deserialize)]
 struct CheckRuns {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     check_runs: Vec<CheckRun>,
 }
 
@@ -127,8 +127,9 @@ impl GitHubForge {
         let mark = mark(key);
         for page in 1..=PAGES {
             let call = Call::get(format!("{}?per_page={PAGE}&page={page}", place.list));
-            let comments: Vec<Comment> = self.access.done(repository, call).await?.json()?;
-            let last = comments.len() < PAGE;
+            let answer = self.access.done(repository, call).await?;
+            let comments: Vec<Comment> = answer.json()?;
+            let last = comments.len() < PAGE && !answer.has_next();
             for comment in comments {
                 let has_mark = comment.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&mark));
                 if has_mark && self.is_by_us(&comment).await? {
@@ -204,8 +205,9 @@ impl GitHubForge {
         for page in 1..=PAGES {
             let query = format!("check_name={}&filter=all&per_page={PAGE}&page={page}", encoded(CHECK));
             let call = Call::get(format!("/commits/{commit}/check-runs?{query}"));
-            let runs = self.access.done(repository, call).await?.json::<CheckRuns>()?.check_runs;
-            let last = runs.len() < PAGE;
+            let answer = self.access.done(repository, call).await?;
+            let runs = answer.json::<CheckRuns>()?.check_runs;
+            let last = runs.len() < PAGE && !answer.has_next();
             let ours = runs.into_iter().find(|run| run.external_id.as_deref() == Some(id));
             if ours.is_some() || last {
                 return Ok(ours);

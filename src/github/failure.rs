@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use serde::Deserialize;
+use reqwest::header::{DATE, HeaderMap, LINK, RETRY_AFTER};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::model::UnixMillis;
 use crate::ports::{ErrorKind, PortError};
@@ -15,6 +15,8 @@ use crate::ports::{ErrorKind, PortError};
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 /// Longest wait that is believed: the main limit is renewed every hour.
 const LONGEST_WAIT: Duration = Duration::from_secs(3700);
+/// Bytes of a refusal that is no JSON by which decisions are made.
+const PAGE: usize = 4 * 1024;
 
 pub(super) type Asked<T> = Result<T, Failure>;
 
@@ -40,6 +42,22 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// Whether a list goes on behind this page, by its own word: a page may be shorter than was asked for, or empty.
+    pub fn has_next(&self) -> bool {
+        let links = self.header(LINK.as_str()).unwrap_or_default().split(',');
+        let is_next = |part: &str| matches!(part.trim(), "rel=\"next\"" | "rel=next");
+        links.into_iter().any(|link| link.split(';').skip(1).any(is_next))
+    }
+
+    /// How long the server wants to be left alone, if it says so, bounded.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.number(RETRY_AFTER.as_str()).map(bounded)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.header(name)?.parse().ok()
+    }
+
     /// The body of a success as what it is expected to be.
     pub fn json<T: DeserializeOwned>(&self) -> Asked<T> {
         // Of serde's message only the class: the rest may quote the body.
@@ -63,8 +81,27 @@ pub(super) struct Failure {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Refusal {
-    message: String,
+    message: Option<String>,
     errors: serde_json::Value,
+}
+
+impl Refusal {
+    /// What a body says, in lower case; of one that is no JSON, such as a page of a proxy on the way, its beginning.
+    fn words(body: &[u8]) -> String {
+        let said = match serde_json::from_slice::<Self>(body) {
+            Ok(Self { message, errors }) => format!("{} {errors}", message.unwrap_or_default()),
+            Err(_) => String::from_utf8_lossy(body.get(..PAGE).unwrap_or(body)).into_owned(),
+        };
+        said.to_lowercase()
+    }
+}
+
+/// Reads `null` as the empty value.
+///
+/// # Errors
+/// When the value is neither `null` nor of its type.
+pub(super) fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl Failure {
@@ -87,8 +124,7 @@ impl Failure {
 
     /// What an answer that is no success means. `now` stands in for a server that does not tell its time.
     pub fn of(answer: &Answer, now: UnixMillis) -> Self {
-        let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let words = format!("{} {}", refusal.message, refusal.errors).to_lowercase();
+        let words = Refusal::words(&answer.body);
         let (kind, reason) = meaning(answer, &words, now);
         Self { kind, status: Some(answer.status), cause: reason.into(), words }
     }
@@ -103,10 +139,34 @@ impl Failure {
         self.kind == ErrorKind::Unavailable
     }
 
+    /// Whether GitHub gave up making the list of changed files, and nothing else is wrong with the call.
+    pub fn is_about_the_diff(&self) -> bool {
+        let gave_up = ["too long to generate", "not_available", "temporarily unavailable", "exceeded the maximum"];
+        matches!(self.status, Some(406 | 422 | 500..)) && self.says(&["diff", "comparison"]) && self.says(&gave_up)
+    }
+
     /// The same refusal with a meaning that only the caller knows.
     pub fn meaning(mut self, kind: ErrorKind, reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.kind = kind;
         self.cause = reason.into();
+        self
+    }
+
+    /// The same of a write to a repository that we see: where a token may read and not write, GitHub says that there is nothing.
+    pub fn unwritable(self) -> Self {
+        match self.status {
+            Some(404) => {
+                let reason = "the token may not write there: give it contents: write and pull requests: write (a classic \
+                              token: the scope repo, or public_repo where that is enough)";
+                self.meaning(ErrorKind::Denied, reason)
+            }
+            _ => self,
+        }
+    }
+
+    /// The same failure where it means more to the caller than it says.
+    pub fn as_kind(mut self, kind: ErrorKind) -> Self {
+        self.kind = kind;
         self
     }
 
@@ -136,7 +196,7 @@ fn meaning(answer: &Answer, words: &str, now: UnixMillis) -> (ErrorKind, String)
     match answer.status {
         401 => (Denied, "the credentials are not accepted; store a token or private key that is valid".to_owned()),
         403 if words.contains("archived") => (Denied, archived().to_owned()),
-        403 => (Denied, lacking(answer)),
+        403 => (Denied, forbidden(answer, words)),
         404 => (Missing, "GitHub shows no such thing, to us at least".to_owned()),
         408 | 500.. => (Unavailable, format!("GitHub answered {}; try later", answer.status)),
         409 if words.contains("empty") => (Missing, "the repository is empty".to_owned()),
@@ -160,9 +220,28 @@ fn ruled_out() -> &'static str {
 }
 
 fn is_rule(words: &str) -> bool {
-    ["rule violation", "ruleset", "protected", "creations being restricted", "is not authorized"]
-        .iter()
-        .any(|said| words.contains(said))
+    let told = ["rule violation", "ruleset", "protected", "creations being restricted", "is not authorized"];
+    told.iter().chain(&["reference update failed"]).any(|said| words.contains(said))
+}
+
+pub(super) fn suspended() -> &'static str {
+    "the app's installation, or the account, is suspended; its owner can end that"
+}
+
+/// Why access is refused, where GitHub says it, and who can change that.
+fn forbidden(answer: &Answer, words: &str) -> String {
+    let known = match () {
+        () if words.contains("suspended") => suspended(),
+        () if words.contains("ip allow list") => {
+            "the organization lets in listed addresses only; add the one we come from (in AWS, that of the NAT gateway)"
+        }
+        () if answer.header("x-github-sso").is_some() || words.contains("saml") => {
+            "the organization wants single sign-on: authorize the token for it in the token's settings, or use the app"
+        }
+        () if words.contains("is locked") => "the conversation is locked; unlock it",
+        () => return lacking(answer),
+    };
+    known.to_owned()
 }
 
 /// Names the permission that GitHub says would have been enough.
@@ -181,22 +260,32 @@ fn wait(answer: &Answer, words: &str, now: UnixMillis) -> Option<Duration> {
     if !matches!(answer.status, 403 | 429 | 503) {
         return None;
     }
-    let seconds = |name: &str| answer.header(name).and_then(|text| text.parse::<u64>().ok());
-    if let Some(after) = seconds(RETRY_AFTER.as_str()) {
-        return Some(bounded(after));
+    if let Some(wait) = answer.retry_after() {
+        return Some(wait);
     }
     if answer.status == 503 {
         return None;
     }
-    if seconds("x-ratelimit-remaining") == Some(0)
-        && let Some(reset) = seconds("x-ratelimit-reset")
+    if answer.number("x-ratelimit-remaining") == Some(0)
+        && let Some(reset) = answer.number("x-ratelimit-reset")
     {
         let here = now / 1000;
         let server = answer.date().and_then(|date| u64::try_from(date).ok()).unwrap_or(here);
         return Some(bounded(reset.saturating_sub(server) + 1));
     }
-    let hasty = answer.status == 429 || words.contains("rate limit") || words.contains("abuse");
-    hasty.then_some(DEFAULT_WAIT)
+    (answer.status == 429 || is_haste(words)).then_some(DEFAULT_WAIT)
+}
+
+/// Whether GitHub's words, in lower case, say that it was asked too often or too much at once.
+fn is_haste(words: &str) -> bool {
+    words.contains("rate limit") || words.contains("abuse detection")
+}
+
+/// The wait that an answer of GraphQL asks for although it is a success. Its own points do not count: REST has others.
+pub(super) fn wait_within(answer: &Answer, words: &str) -> Option<Duration> {
+    let words = words.to_lowercase();
+    let shared = words.contains("secondary rate limit") || words.contains("abuse detection");
+    shared.then(|| answer.retry_after().unwrap_or(DEFAULT_WAIT))
 }
 
 fn bounded(seconds: u64) -> Duration {

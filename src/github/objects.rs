@@ -12,7 +12,7 @@ use git2::{ObjectType, Oid};
 use serde::Deserialize;
 
 use super::GitHubForge;
-use super::failure::{Asked, Failure};
+use super::failure::{Asked, Failure, nullable};
 use super::kept::Kept;
 use super::wire::Call;
 use crate::model::{BlobId, CommitId, RepoPath, Repository, RepositoryId};
@@ -26,6 +26,9 @@ type Of<T> = (RepositoryId, T);
 const KEPT_BYTES: usize = 24 * 1024 * 1024;
 /// Commits, and places of files in commits, that are kept.
 const KEPT_COUNT: usize = 20_000;
+
+/// The folder of a commit that has no files. Git knows it without being told, so that it may never have been stored.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// What an entry of a tree is, by its mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +128,7 @@ pub(super) struct Sha {
 #[derive(Deserialize)]
 pub(super) struct RawCommit {
     pub tree: Sha,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub parents: Vec<Sha>,
 }
 
@@ -138,9 +141,9 @@ impl RawCommit {
 
 #[derive(Deserialize)]
 struct RawTree {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     tree: Vec<RawEntry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     truncated: bool,
 }
 
@@ -185,7 +188,10 @@ impl GitHubForge {
         if let Some(folder) = self.objects.folders.get(&key) {
             return Ok(folder);
         }
-        let answer = self.access.done(repository, Call::get(format!("/git/trees/{id}"))).await?;
+        if id.as_str() == EMPTY_TREE {
+            return Ok(Arc::default());
+        }
+        let answer = self.access.named(repository, Call::get(format!("/git/trees/{id}"))).await?;
         let weight = answer.body.len();
         let tree: RawTree = answer.json()?;
         if tree.truncated {
@@ -202,7 +208,10 @@ impl GitHubForge {
         if let Some(listing) = self.objects.listings.get(&key) {
             return Ok(Some(listing));
         }
-        let answer = self.access.done(repository, Call::get(format!("/git/trees/{id}?recursive=1"))).await?;
+        if id.as_str() == EMPTY_TREE {
+            return Ok(Some(Arc::default()));
+        }
+        let answer = self.access.named(repository, Call::get(format!("/git/trees/{id}?recursive=1"))).await?;
         let weight = answer.body.len();
         let tree: RawTree = answer.json()?;
         if tree.truncated {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::GitHubForge;
-use super::changes::{ComparedFile, Delta, Range, delta};
-use super::failure::{Asked, Failure};
+use super::changes::{ComparedFile, Delta, delta};
+use super::failure::{Asked, Failure, nullable, wait_within};
 use super::objects::{Entry, Kind, ObjectId, object_id};
 use super::wire::Call;
 use crate::model::{CommitId, REPOSITORY_CONFIG, RepoPath, Repository};
@@ -55,7 +55,7 @@ struct RawBlob {
     byte_size: Option<u64>,
     #[serde(default)]
     is_binary: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     is_truncated: bool,
     #[serde(default)]
     text: Option<String>,
@@ -75,13 +75,13 @@ impl GitHubForge {
     pub(super) async fn prefetched(
         &self,
         repository: &Repository,
-        range: &Range,
+        (fork, files): (&CommitId, &[ComparedFile]),
         head: &CommitId,
     ) -> Asked<Option<Vec<Delta>>> {
-        if range.files.len() > FILES {
+        if files.len() > FILES {
             return Ok(None);
         }
-        match self.prefetch(repository, range, head).await {
+        match self.prefetch(repository, (fork, files), head).await {
             Ok(deltas) => Ok(Some(deltas)),
             Err(failure) if matches!(failure.kind, ErrorKind::Throttled(_)) => Err(failure),
             Err(failure) => {
@@ -91,8 +91,13 @@ impl GitHubForge {
         }
     }
 
-    async fn prefetch(&self, repository: &Repository, range: &Range, head: &CommitId) -> Asked<Vec<Delta>> {
-        let places = places(&range.files);
+    async fn prefetch(
+        &self,
+        repository: &Repository,
+        (fork, files): (&CommitId, &[ComparedFile]),
+        head: &CommitId,
+    ) -> Asked<Vec<Delta>> {
+        let places = places(files);
         let name = self.access.name(repository);
         let (owner, short) = name.split_once('/').ok_or_else(|| Failure::malformed("no owner in the name"))?;
         let query = format!(
@@ -100,12 +105,16 @@ impl GitHubForge {
             quoted(owner),
             quoted(short),
             object(head, &places),
-            object(&range.fork, &places)
+            object(fork, &places)
         );
         let answer = self.access.done(repository, Call::post("/graphql", json!({ "query": query }))).await?;
         let reply: Reply = answer.json()?;
+        let errors = reply.errors.unwrap_or_default();
+        if let Some(wait) = wait_within(&answer, &Value::from(errors.clone()).to_string()) {
+            return Err(Failure::new(ErrorKind::Throttled(wait), "GitHub was asked too often"));
+        }
         // What is partly wrong is not used.
-        let data = reply.data.filter(|_| reply.errors.is_none_or(|errors| errors.is_empty()));
+        let data = reply.data.filter(|_| errors.is_empty());
         let sides = data.and_then(|data| data.repository).ok_or_else(|| Failure::malformed("GraphQL errors"))?;
         let (Some(mut h), Some(mut b)) = (sides.h, sides.b) else {
             return Err(Failure::malformed("GraphQL does not know one of the commits"));
@@ -113,7 +122,7 @@ impl GitHubForge {
         let mut deltas = Vec::new();
         for place in &places {
             let new = self.take(repository, head, place, &mut h)?;
-            let old = self.take(repository, &range.fork, place, &mut b)?;
+            let old = self.take(repository, fork, place, &mut b)?;
             deltas.extend(delta(place.path, old.as_ref(), new.as_ref()));
         }
         Ok(deltas)

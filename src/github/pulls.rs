@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::GitHubForge;
 use super::access::number;
-use super::failure::{Asked, Failure};
+use super::failure::{Asked, Failure, nullable};
 use super::objects::commit_id;
 use super::wire::{Call, encoded};
 use crate::model::{BRANCH_PREFIX, Repository, UnixMillis};
@@ -16,6 +16,8 @@ use crate::ports::{ErrorKind, PullRequest, PullRequestPlan, PullRequestState};
 /// Pull requests of a page, and pages that are read.
 const PAGE: usize = 100;
 const PAGES: usize = 30;
+/// How often a repository is followed to another owner while a list of its pull requests is read.
+const MOVES: usize = 3;
 /// How long it is believed that a branch which did not exist had no pull request, ms.
 const BELIEVED: UnixMillis = 60 * 1000;
 
@@ -24,7 +26,7 @@ pub(super) struct Pull {
     pub number: u64,
     html_url: String,
     state: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     draft: bool,
     #[serde(default)]
     merged_at: Option<String>,
@@ -34,11 +36,11 @@ pub(super) struct Pull {
     pub base: Side,
     #[serde(default)]
     pub user: Option<Login>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub labels: Vec<Label>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub requested_reviewers: Vec<Login>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub requested_teams: Vec<Team>,
 }
 
@@ -105,12 +107,35 @@ impl GitHubForge {
     /// The pull request of a branch of ours; an open one goes before ended ones, a later one before earlier ones.
     pub(super) async fn pull_of(&self, repository: &Repository, branch: &str) -> Asked<Option<Pull>> {
         let id = number(repository)?;
-        let name = self.access.name(repository);
-        let owner = name.split('/').next().unwrap_or_default();
-        let query = format!("/pulls?state=all&per_page={PAGE}&head={}:{}", encoded(owner), encoded(branch));
-        let found: Vec<Pull> = self.access.done(repository, Call::get(query)).await?.json()?;
-        let ours = found.into_iter().filter(|pull| pull.is_from(id) && pull.head.branch == branch);
-        Ok(ours.max_by_key(|pull| (pull.is_open(), pull.number)))
+        for _ in 0..MOVES {
+            let name = self.access.name(repository);
+            let owner = name.split('/').next().unwrap_or_default();
+            let query = format!("state=all&head={}:{}", encoded(owner), encoded(branch));
+            let found = self.pulls(repository, &query).await?;
+            // Branches are asked for by their owner, and this repository went to another one: that of before has none of them.
+            if !self.access.name(repository).eq_ignore_ascii_case(&name) {
+                continue;
+            }
+            let ours = found.into_iter().filter(|pull| pull.is_from(id) && pull.head.branch == branch);
+            return Ok(ours.max_by_key(|pull| (pull.is_open(), pull.number)));
+        }
+        Err(Failure::new(ErrorKind::Unavailable, "the repository moves from owner to owner; try later"))
+    }
+
+    /// All pull requests of a query.
+    async fn pulls(&self, repository: &Repository, query: &str) -> Asked<Vec<Pull>> {
+        let mut found = Vec::new();
+        for page in 1..=PAGES {
+            let call = Call::get(format!("/pulls?{query}&per_page={PAGE}&page={page}"));
+            let answer = self.access.done(repository, call).await?;
+            let pulls: Vec<Pull> = answer.json()?;
+            let last = pulls.len() < PAGE && !answer.has_next();
+            found.extend(pulls);
+            if last {
+                return Ok(found);
+            }
+        }
+        Err(Failure::malformed(format!("more than {} pull requests are open; close some", PAGE * PAGES)))
     }
 
     pub(super) async fn find_pull(&self, repository: &Repository, branch: &str) -> Asked<Option<PullRequest>> {
@@ -142,9 +167,28 @@ impl GitHubForge {
         }
         if failure.status == Some(422) && failure.says(&["already exists"]) {
             let found = self.find_pull(repository, &plan.branch).await?;
-            return found.map(|found| (found, false)).ok_or(failure);
+            // It is there, and the list does not have it yet.
+            let later =
+                || failure.meaning(ErrorKind::Unavailable, "GitHub does not list what it says is there; try later");
+            return found.map(|found| (found, false)).ok_or_else(later);
         }
-        Err(not_opened(failure, plan))
+        let failure = not_opened(failure.unwritable(), plan);
+        // A branch that was made a moment ago may not be known everywhere yet.
+        if failure.kind == ErrorKind::Missing && self.are_there(repository, plan).await? {
+            let reason = "GitHub does not know yet of a branch that is there; try later";
+            return Err(failure.meaning(ErrorKind::Unavailable, reason));
+        }
+        Err(failure)
+    }
+
+    /// Whether both branches of a plan exist.
+    async fn are_there(&self, repository: &Repository, plan: &PullRequestPlan) -> Asked<bool> {
+        for branch in [&plan.branch, &plan.base] {
+            if self.tip(repository, &format!("refs/heads/{branch}")).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Remembers that a branch which was just made had no pull request, so that it is not asked twice in a row.
@@ -164,18 +208,9 @@ impl GitHubForge {
 
     pub(super) async fn open_pulls(&self, repository: &Repository, prefix: &str) -> Asked<Vec<PullRequest>> {
         let id = number(repository)?;
-        let mut found = Vec::new();
-        for page in 1..=PAGES {
-            let query = format!("/pulls?state=open&per_page={PAGE}&page={page}");
-            let pulls: Vec<Pull> = self.access.done(repository, Call::get(query)).await?.json()?;
-            let last = pulls.len() < PAGE;
-            let ours = pulls.into_iter().filter(|pull| pull.is_from(id) && pull.head.branch.starts_with(prefix));
-            found.extend(ours.map(|pull| pull.described(id)).collect::<Asked<Vec<_>>>()?);
-            if last {
-                return Ok(found);
-            }
-        }
-        Err(Failure::malformed(format!("more than {} pull requests are open; close some", PAGE * PAGES)))
+        let pulls = self.pulls(repository, "state=open").await?;
+        let ours = pulls.into_iter().filter(|pull| pull.is_from(id) && pull.head.branch.starts_with(prefix));
+        ours.map(|pull| pull.described(id)).collect()
     }
 
     pub(super) async fn pull(&self, repository: &Repository, number: u64) -> Asked<Option<Pull>> {

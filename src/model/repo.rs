@@ -208,7 +208,7 @@ pub struct Change {
     /// Path at the base of the range; `None` when the file is new there. Differs from `path` after a rename.
     pub base_path: Option<RepoPath>,
     pub base_blob: Option<BlobId>,
-    /// Size at the head, bytes.
+    /// Size at the head, bytes; 0 where the forge does not say it.
     pub size: u64,
 }
 

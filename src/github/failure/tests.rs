@@ -30,6 +30,8 @@ fn statuses_mean_what_the_caller_can_do() {
         (409, said("Conflict"), ErrorKind::Conflict),
         (410, said("Issues are disabled for this repo"), ErrorKind::Missing),
         (422, said("Repository rule violations found"), ErrorKind::Denied),
+        (422, said("Reference update failed"), ErrorKind::Denied),
+        (403, "<html>no entry; complaints to abuse@example.com</html>".to_owned(), ErrorKind::Denied),
         (422, said("Validation Failed"), ErrorKind::Malformed),
         (451, said("Repository access blocked"), ErrorKind::Denied),
         (500, String::new(), ErrorKind::Unavailable),
@@ -52,6 +54,12 @@ fn haste_has_a_price_that_the_server_names_or_a_minute() {
     assert_eq!(kind(429, &[("retry-after", "0")], ""), throttled(1));
     assert_eq!(kind(429, &[("retry-after", "999999999")], ""), throttled(3700));
     assert_eq!(kind(404, &[("x-ratelimit-remaining", "0")], ""), ErrorKind::Missing);
+    for page in
+        ["<html>You have exceeded a secondary rate limit</html>", r#"{"message":null,"errors":"API rate limit"}"#]
+    {
+        assert_eq!(kind(403, &[], page), throttled(60), "{page}");
+    }
+    assert_eq!(kind(429, &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")], ""), throttled(60));
 }
 
 #[test]
@@ -69,6 +77,49 @@ fn a_missing_permission_is_named() {
     let lacking = Failure::of(&answer(403, &[("x-accepted-github-permissions", "checks=write")], "{}"), 0);
     let chain = lacking.into_port("try").chain();
     assert!(chain.contains("checks=write") && chain.contains("grant it"), "{chain}");
+}
+
+#[test]
+fn who_can_let_us_in_is_named() {
+    let said = |text: &str| format!("{{\"message\":\"{text}\"}}");
+    for (headers, text, remedy) in [
+        (&[][..], "This installation has been suspended", "its owner can end that"),
+        (&[], "Sorry. Your account was suspended.", "its owner can end that"),
+        (
+            &[],
+            "the `acme` organization has an IP allow list enabled, and your IP address is not permitted",
+            "NAT gateway",
+        ),
+        (&[("x-github-sso", "required; url=https://github.com/x")], "Resource protected", "single sign-on"),
+        (&[], "Resource protected by organization SAML enforcement.", "single sign-on"),
+        (&[], "Unable to create comment because issue is locked.", "unlock it"),
+    ] {
+        let failure = Failure::of(&answer(403, headers, &said(text)), 0);
+        assert_eq!(failure.kind, ErrorKind::Denied, "{text}");
+        let chain = failure.into_port("try").chain();
+        assert!(chain.contains(remedy) && !chain.contains("acme"), "{chain}");
+    }
+}
+
+#[test]
+fn a_list_says_itself_whether_it_goes_on() {
+    let page = |link: &'static str| answer(200, &[("link", link)], "[]").has_next();
+    assert!(page("<https://api.github.com/x?page=3>; rel=\"next\", <https://api.github.com/x?page=9>; rel=\"last\""));
+    assert!(page("<https://api.github.com/x?a=1,2&page=1>; rel=\"prev\", <https://x/?page=3>; rel=next"));
+    assert!(
+        !page("<https://api.github.com/x?page=1>; rel=\"prev\"") && !page("<https://x/?rel=\"next\">; rel=\"last\"")
+    );
+    assert!(!answer(200, &[], "[]").has_next());
+}
+
+#[test]
+fn a_diff_that_takes_too_long_is_not_a_call_that_is_wrong() {
+    let body = r#"{"message":"Server Error: Sorry, this diff is taking too long to generate.","errors":[{"resource":"Comparison","field":"diff","code":"not_available"}]}"#;
+    for status in [422, 500, 502] {
+        assert!(Failure::of(&answer(status, &[], body), 0).is_about_the_diff(), "{status}");
+    }
+    assert!(!Failure::of(&answer(404, &[], body), 0).is_about_the_diff());
+    assert!(!Failure::of(&answer(500, &[], "<html>Server Error</html>"), 0).is_about_the_diff());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod deliveries;
 mod emulator;
 mod faults;
 mod independent;
+mod legal;
 mod manifest;
 mod reads;
 mod world;

@@ -65,6 +65,11 @@ impl OnGitHub {
         self.at(&self.api.url())
     }
 
+    /// What the owner is answered to a read, as it is.
+    pub async fn answered(&self, path: &str) -> Value {
+        self.people.ask("GET", path, None).await
+    }
+
     /// A forge that reaches GitHub at another address.
     pub fn at(&self, url: &str) -> GitHubForge {
         forge(url, &self.key, &self.clock, &Setup { checks: false, personal: false })

@@ -320,7 +320,8 @@ impl World {
             "token": name, "expires_at": super::shapes::date(expires * 1000), "permissions": granted,
             "repository_selection": "selected",
         });
-        if request.body.get("repositories").is_some() || request.body.get("repository_ids").is_some() {
+        let narrow = request.body.get("repositories").is_some() || request.body.get("repository_ids").is_some();
+        if narrow && self.names_repositories {
             let chosen = self.repos.iter().filter(|repo| repositories.contains(&repo.id));
             body["repositories"] = chosen.map(|repo| self.repository_json(repo, &actor)).collect();
         }

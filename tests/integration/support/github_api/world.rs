@@ -116,6 +116,8 @@ pub struct World {
     pub registration: Registration,
     /// Requests that are left of this hour's.
     pub remaining: u64,
+    /// Whether a token that is made tells the repositories it is for: GitHub's description leaves that open.
+    pub names_repositories: bool,
     next_id: u64,
 }
 
@@ -143,6 +145,7 @@ impl World {
             unlawful: Vec::new(),
             registration: Registration::default(),
             remaining: 5000,
+            names_repositories: true,
             next_id: 1000,
         }
     }
