@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::form;
 use crate::model::CommitId;
 
 /// What a delivery says.
@@ -152,6 +153,12 @@ struct RawPusher {
     name: Option<String>,
 }
 
+/// What an App hears of its own installations, whether it wants to or not.
+#[derive(Deserialize)]
+struct RawLifecycle {
+    action: String,
+}
+
 #[derive(Deserialize)]
 struct RawPing {
     #[expect(dead_code, reason = "its presence tells a ping from a relabelled event")]
@@ -164,11 +171,16 @@ impl Event {
     /// # Errors
     /// Names the kind that is not handled, or what is wrong with the body.
     pub fn parse(kind: Option<&str>, body: &[u8]) -> Result<Self, EventError> {
-        match kind.ok_or(EventError::Unnamed)? {
+        let kind = kind.ok_or(EventError::Unnamed)?;
+        let body = &*form::payload(body);
+        match kind {
             "ping" => json::<RawPing>("ping", body).map(|_| Self::Ping),
             "push" => json::<RawPush>("push", body).map(|raw| Self::Push(raw.into())),
             "pull_request" => json::<RawPullRequestEvent>("pull_request", body).map(pull_request),
             "issue_comment" => json::<RawCommentEvent>("issue_comment", body).map(comment),
+            "installation" | "installation_repositories" | "installation_target" | "github_app_authorization" => {
+                json::<RawLifecycle>("App's", body).map(lifecycle)
+            }
             other => Err(EventError::Unknown(other.chars().take(60).collect())),
         }
     }
@@ -217,6 +229,11 @@ fn comment(raw: RawCommentEvent) -> Event {
         }),
         _ => Event::Other("a comment of a bot or a deleted user is not obeyed".to_owned()),
     }
+}
+
+/// Nothing hangs on it: whether we may work in a repository is asked when there is work.
+fn lifecycle(raw: RawLifecycle) -> Event {
+    Event::Other(format!("an installation of the App was {}; that is seen at the next call", short(&raw.action)))
 }
 
 fn short(action: &str) -> String {

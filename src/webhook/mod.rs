@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod event;
+mod form;
 mod reception;
 mod signature;
 

@@ -183,6 +183,26 @@ mod tests {
     }
 
     #[test]
+    fn a_push_as_a_form_is_accepted_and_known_by_its_bytes() {
+        let json = String::from_utf8(push("refs/heads/develop", "acme/shop", AFTER)).unwrap();
+        let form = json.bytes().fold("payload=".to_owned(), |form, byte| format!("{form}%{byte:02X}"));
+        let Reception::Accepted(task) = deliver("push", form.as_bytes()) else { panic!("not accepted") };
+        let Task::Push(task) = *task else { panic!("not a push") };
+        assert_eq!((task.after.as_str(), task.body_sha), (AFTER, hex::encode(Sha256::digest(&form))));
+        assert!(matches!(deliver("push", b"payload=%7B"), Reception::Refused(EventError::Malformed { .. })));
+    }
+
+    #[test]
+    fn what_an_app_hears_of_itself_needs_nothing() {
+        for kind in ["installation", "installation_repositories", "installation_target", "github_app_authorization"] {
+            let told = deliver(kind, br#"{"action":"suspend","installation":{"id":7}}"#);
+            assert!(matches!(&told, Reception::Nothing(why) if why.contains("suspend")), "{kind}: {told:?}");
+            let relabelled = deliver(kind, &push("refs/heads/develop", "acme/shop", AFTER));
+            assert!(matches!(relabelled, Reception::Refused(EventError::Malformed { .. })), "{kind}");
+        }
+    }
+
+    #[test]
     fn other_references_need_nothing() {
         for reference in ["refs/heads/develop2", "refs/heads/main", "refs/tags/develop", "develop"] {
             let reception = deliver("push", &push(reference, "acme/shop", AFTER));
