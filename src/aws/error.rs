@@ -67,6 +67,26 @@ fn short(code: &str) -> &str {
     code.rsplit(['#', '.']).next().unwrap_or(code)
 }
 
+/// Whether a request was refused because its time is not AWS's: nothing was done. The SDK took AWS's time from the answer and signs
+/// the next request of the same client by it.
+#[must_use]
+pub fn is_mistimed<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    match words(error) {
+        ("RequestTimeTooSkewed" | "RequestExpired", _) => true,
+        ("InvalidSignatureException" | "SignatureDoesNotMatch", said) => is_about_time(said),
+        _ => false,
+    }
+}
+
+/// Whether a refusal in AWS's words is about the time of a signature.
+fn is_about_time(said: &str) -> bool {
+    let said = said.to_lowercase();
+    said.contains("signature expired") || said.contains("signature not yet current")
+}
+
 /// The kind of an error, told from its code first, then from the status.
 #[must_use]
 pub fn kind<E>(error: &SdkError<E, HttpResponse>) -> ErrorKind
@@ -76,6 +96,7 @@ where
     match error {
         SdkError::ConstructionFailure(_) => ErrorKind::Malformed,
         SdkError::DispatchFailure(_) if without_credentials(error) => ErrorKind::Denied,
+        SdkError::ServiceError(_) if is_mistimed(error) => ErrorKind::Unavailable,
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             of_code(code, service.raw()).unwrap_or_else(|| of_status(service.raw()))
@@ -113,7 +134,6 @@ fn of_code(code: &str, response: &HttpResponse) -> Option<ErrorKind> {
         | "OptInRequired"
         | "ExpiredToken"
         | "ExpiredTokenException"
-        | "RequestExpired"
         | "KmsAccessDenied" => ErrorKind::Denied,
         "ResourceNotFoundException" | "QueueDoesNotExist" | "NonExistentQueue" => ErrorKind::Missing,
         "ConditionalCheckFailedException" | "IdempotentParameterMismatchException" => ErrorKind::Conflict,
@@ -183,6 +203,7 @@ where
         }
         ErrorKind::Denied if code.contains("Expired") => "; renew the credentials (aws sso login, or a new session)",
         ErrorKind::Denied => "; check the credentials and allow the role this action",
+        ErrorKind::Unavailable if is_mistimed(error) => "; set this machine's clock: it is minutes away from AWS's",
         ErrorKind::Missing => "; create it, or mend its name and the region in the configuration",
         ErrorKind::Unavailable => "; check the network and the endpoint if this goes on",
         ErrorKind::Malformed => "; check that the endpoint is that of this service",

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{
 };
 use uuid::Uuid;
 
-use crate::aws::error::port_error;
+use crate::aws::error::{is_mistimed, port_error};
 use crate::model::sha256_hex;
 use crate::ports::{ErrorKind, PortError, PortResult};
 use crate::state::{Item, Key, Transaction, Write};
@@ -53,6 +53,8 @@ enum Failure {
     Refused(Vec<(usize, Option<Attributes>)>),
     /// Others wrote the same items at that moment. It was not applied.
     Contended,
+    /// Its time was not AWS's. It was not applied, and the next one is signed by AWS's clock.
+    Mistimed(PortError),
     Failed(PortError),
 }
 
@@ -79,7 +81,9 @@ impl DynamoState {
                 Ok(()) => return Ok(()),
                 Err(Failure::Failed(error)) => return Err(error),
                 Err(Failure::Contended) => pause(n).await,
-                Err(Failure::Refused(refused)) => self.judge(&mut attempt, refused)?,
+                Err(Failure::Mistimed(error)) if n > 0 => return Err(error),
+                Err(Failure::Mistimed(_)) => {}
+                Err(Failure::Refused(refused)) => self.judge(&mut attempt, refused).await?,
             }
         }
         Err(PortError::new(PORT, attempt.attempted, ErrorKind::Throttled(BUSY))
@@ -87,12 +91,17 @@ impl DynamoState {
     }
 
     /// Decides by our own rules about writes that DynamoDB refused: a conflict, or worth another attempt.
-    fn judge(&self, attempt: &mut Attempt<'_>, refused: Vec<(usize, Option<Attributes>)>) -> PortResult<()> {
+    async fn judge(&self, attempt: &mut Attempt<'_>, refused: Vec<(usize, Option<Attributes>)>) -> PortResult<()> {
         for (n, stored) in refused {
             let (Some(write), Some(guard)) = (attempt.transaction.writes.get(n), attempt.guards.get_mut(n)) else {
                 return Err(Self::malformed(attempt.attempted.clone(), "the answer names a write that was not sent"));
             };
             let key = write.key();
+            // There is none, or it was not handed back: not every server that speaks DynamoDB's language does.
+            let stored = match stored {
+                Some(stored) => Some(stored),
+                None => self.stored(key).await?,
+            };
             let found = broken(write.when(), stored.as_ref(), self.clock.now());
             let found = found.map_err(|e| Self::malformed(attempt.attempted.clone(), e))?;
             if let Some(condition) = found {
@@ -175,9 +184,10 @@ impl DynamoState {
                 Ok(())
             }
             Err(error) => Err(match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(e)) => {
-                    cancelled(attempt, e.cancellation_reasons(), &error)
-                }
+                Some(TransactWriteItemsError::TransactionCanceledException(e)) => match e.cancellation_reasons() {
+                    [] => cancelled(attempt, &reasons_in(e.message().unwrap_or_default()), &error),
+                    reasons => cancelled(attempt, reasons, &error),
+                },
                 _ => self.failure(&attempt.attempted, &error),
             }),
         }
@@ -219,6 +229,7 @@ impl DynamoState {
         match code {
             // The second: the same token is being worked on, for a caller that gave up waiting.
             Some("TransactionConflictException" | "TransactionInProgressException") => Failure::Contended,
+            _ if is_mistimed(error) => Failure::Mistimed(self.failed(attempted, error)),
             _ => Failure::Failed(self.failed(attempted, error)),
         }
     }
@@ -261,6 +272,13 @@ fn cancelled(
     let told: Vec<&str> = reasons.iter().filter_map(CancellationReason::message).collect();
     let cause = format!("the transaction was cancelled: {}", told.join("; "));
     Failure::Failed(PortError { kind, ..mapped }.caused_by(cause))
+}
+
+/// The reasons as the message lists them, `… [ConditionalCheckFailed, None]`, for servers that give no other list.
+fn reasons_in(message: &str) -> Vec<CancellationReason> {
+    let listed = message.rsplit_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    let codes = listed.map(|(codes, _)| codes.split(',')).into_iter().flatten();
+    codes.map(|code| CancellationReason::builder().code(code.trim()).build()).collect()
 }
 
 fn is(reason: &CancellationReason, codes: &[&str]) -> bool {

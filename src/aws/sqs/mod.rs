@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 use self::held::Held;
 use self::trouble::{Asked, has_run_out};
 use super::client::{Aws, repeatable};
+use super::error::is_mistimed;
 use crate::ports::{Clock, ErrorKind, Inbox, PortError, PortResult, Taken};
 
 pub use self::check::QueueHealth;
@@ -134,7 +135,12 @@ impl Inbox for SqsInbox {
             return Err(PortError::new(PORT, asked.attempted, ErrorKind::Malformed).caused_by(Size(body.len())));
         }
         let request = self.client().await?.send_message().queue_url(asked.queue).message_body(body);
-        let answer = request.delay_seconds(seconds(delay.min(LONGEST_DELAY))).send().await;
+        let request = request.delay_seconds(seconds(delay.min(LONGEST_DELAY)));
+        let answer = match request.clone().send().await {
+            // Nothing was stored, and the next one is signed by the clock of SQS.
+            Err(error) if is_mistimed(&error) => request.send().await,
+            answer => answer,
+        };
         answer.map_err(|e| asked.failed(&e))?;
         Ok(())
     }

@@ -94,7 +94,9 @@ where
 {
     match words(error) {
         ("MessageNotInflight" | "ReceiptHandleIsInvalid", _) => true,
-        ("InvalidParameterValue", text) => text.contains("ReceiptHandle"),
+        ("InvalidParameterValue" | "InvalidParameterValueException", text) => {
+            text.contains("ReceiptHandle") || text.contains("receipt handle")
+        }
         _ => false,
     }
 }

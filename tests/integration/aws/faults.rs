@@ -198,6 +198,70 @@ async fn the_reasons_of_a_cancelled_transaction_decide() {
     assert_eq!(spoilt.requests("TransactWriteItems"), before + 1);
 }
 
+/// Not every server that speaks DynamoDB's language hands a refused write's item back.
+#[tokio::test]
+async fn what_stands_in_the_way_is_read_where_it_is_not_handed_back() {
+    let spoilt = Spoilt::new().await;
+    spoilt.state.commit(&one(0)).await.unwrap();
+    let refused = || Fault::Instead(says(400, "ConditionalCheckFailedException"));
+    spoilt.proxy.spoil(is("PutItem"), std::iter::repeat_with(refused).take(10));
+    let (before, absent) =
+        (spoilt.requests("PutItem"), transaction(vec![put(item("p", "s", json!({})), vec![Condition::Absent])]));
+    assert_eq!(spoilt.state.commit(&absent).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(spoilt.requests("PutItem"), before + 1, "it is not tried again in vain");
+}
+
+/// The reasons of a cancelled transaction in its message alone, as some servers give them.
+#[tokio::test]
+async fn reasons_in_the_words_of_a_cancelled_transaction_count_too() {
+    let spoilt = Spoilt::new().await;
+    let cancelled = |listed: &str| {
+        let said = format!("Transaction cancelled, please refer cancellation reasons for specific reasons [{listed}]");
+        let name = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+        Fault::Instead(Answer::new(400, json!({"__type": name, "message": said}).to_string()))
+    };
+    spoilt.proxy.spoil(is("TransactWriteItems"), [cancelled("None, ThrottlingError")]);
+    assert_eq!(spoilt.state.commit(&two(1, None)).await.unwrap_err().kind, ErrorKind::Throttled(SECOND));
+    spoilt.proxy.spoil(is("TransactWriteItems"), [cancelled("None, TransactionConflict")]);
+    spoilt.state.commit(&two(1, Some("t"))).await.unwrap();
+    let before = spoilt.requests("TransactWriteItems");
+    spoilt.proxy.spoil(is("TransactWriteItems"), [cancelled("ConditionalCheckFailed, None")]);
+    assert_eq!(spoilt.state.commit(&two(2, None)).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!((spoilt.requests("TransactWriteItems"), spoilt.proxy.left()), (before + 1, 0));
+}
+
+/// A clock that is minutes off: the write was refused for its time, so it did not happen, and goes again by AWS's clock.
+#[tokio::test]
+async fn a_clock_that_is_minutes_off_is_set_by_the_refusal() {
+    let spoilt = Spoilt::new().await;
+    let theirs = chrono::Utc::now() + chrono::Duration::minutes(6);
+    let refused = || {
+        let name = "com.amazon.coral.service#InvalidSignatureException";
+        let said =
+            "Signature expired: 20261129T030000Z is now earlier than 20261129T030100Z (20261129T030600Z - 5 min.)";
+        let answer = Answer::new(400, json!({"__type": name, "message": said}).to_string());
+        Fault::Instead(answer.with("date", theirs.format("%a, %d %b %Y %H:%M:%S GMT").to_string()))
+    };
+    spoilt.proxy.spoil(is("PutItem"), [refused()]);
+    spoilt.state.commit(&one(1)).await.unwrap();
+    let sent: Vec<String> = spoilt
+        .proxy
+        .seen()
+        .into_iter()
+        .filter(|seen| is("PutItem")(seen))
+        .map(|seen| seen.header("x-amz-date").unwrap().to_owned())
+        .collect();
+    let [first, second] = sent.try_into().unwrap();
+    let time = |text: &str| chrono::NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").unwrap();
+    assert!((time(&second) - time(&first)).num_minutes() >= 5, "{first} {second}");
+
+    spoilt.proxy.spoil(is("PutItem"), [refused(), refused()]);
+    let error = spoilt.state.commit(&one(2)).await.unwrap_err();
+    assert_eq!((error.kind.clone(), spoilt.proxy.left()), (ErrorKind::Unavailable, 0), "{}", error.chain());
+    assert!(error.chain().contains("set this machine's clock"), "{}", error.chain());
+    assert_eq!(spoilt.n().await, Some(json!(1)));
+}
+
 #[tokio::test]
 async fn reads_are_repeated_a_few_times() {
     let spoilt = Spoilt::new().await;

@@ -244,6 +244,41 @@ async fn trouble_of_sqs_is_told_as_what_it_is() {
     assert_eq!(proxy.left(), 0);
 }
 
+/// The first message of a process whose clock is off: it was not stored, and is sent again by the clock of SQS.
+#[tokio::test]
+async fn a_message_that_was_refused_for_its_time_is_sent_again() {
+    let queues = Queues::new().await;
+    let (inbox, proxy) = queues.spoilt().await;
+    let refused = || {
+        let said = json!({"__type": "com.amazon.coral.service#InvalidSignatureException", "message": "Signature not yet current: x"});
+        Fault::Instead(Answer::new(403, said.to_string()))
+    };
+    proxy.spoil(is("SendMessage"), [refused()]);
+    inbox.enqueue("m", None, NOW).await.unwrap();
+    assert_eq!((queues.left().await, proxy.seen().len()), ([1, 0], 2));
+    proxy.spoil(is("SendMessage"), [refused(), refused()]);
+    let error = inbox.enqueue("n", None, NOW).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.chain().contains("set this machine's clock"), "{}", error.chain());
+}
+
+/// The names of errors are those of the older protocol or of the newer one, as the server likes.
+#[tokio::test]
+async fn a_receipt_that_ran_out_is_known_by_either_name() {
+    let queues = Queues::new().await;
+    let (inbox, proxy) = queues.spoilt().await;
+    let said = "Value x for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.";
+    for name in ["InvalidParameterValue", "InvalidParameterValueException", "com.amazonaws.sqs#ReceiptHandleIsInvalid"]
+    {
+        inbox.enqueue("m", None, NOW).await.unwrap();
+        let taken = inbox.take(1, MINUTE).await.unwrap().remove(0);
+        let answer = || Fault::Instead(Answer::new(400, json!({"__type": name, "message": said}).to_string()));
+        proxy.spoil(is("ChangeMessageVisibility"), [answer()]);
+        inbox.retry(&taken.receipt, MINUTE).await.unwrap();
+        assert_eq!(proxy.left(), 0, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_message_too_large_for_its_queue_names_the_limit() {
     let queues = Queues::new().await;
