@@ -103,10 +103,20 @@ impl Refusal {
 /// A status that is no success, as an error.
 pub(super) fn refused(attempted: &str, status: u16, wait: Option<&str>, body: &[u8]) -> PortError {
     let refusal = Refusal::read(body);
+    if status == 403 && is_mistimed(body) {
+        let remedy = "set this machine's clock: it is minutes away from AWS's";
+        return failed(attempted, ErrorKind::Unavailable, "the time of the signature is refused", remedy);
+    }
     let name = if refusal.error.name.is_empty() { "no reason given" } else { &refusal.error.name };
     let said = format!("OpenSearch answered {status} ({name})");
     let (kind, remedy) = meaning(status, wait, &refusal);
     failed(attempted, kind, said, remedy)
+}
+
+/// Whether AWS refuses a request for the time at which it was signed.
+fn is_mistimed(body: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(body).to_lowercase();
+    said.contains("signature expired") || said.contains("signature not yet current")
 }
 
 fn meaning(status: u16, wait: Option<&str>, refusal: &Refusal) -> (ErrorKind, &'static str) {
@@ -186,6 +196,17 @@ mod tests {
 
     fn throttled(seconds: u64) -> ErrorKind {
         ErrorKind::Throttled(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_clock_that_is_minutes_off_is_named_and_nothing_is_quoted() {
+        for said in
+            ["Signature expired: 20261129T030000Z is now earlier than 20261129T030500Z", "Signature not yet current: x"]
+        {
+            let error = refused("ask", 403, None, format!(r#"{{"message":"{said}"}}"#).as_bytes());
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.chain().contains("clock") && !error.chain().contains("2026"), "{}", error.chain());
+        }
     }
 
     #[test]

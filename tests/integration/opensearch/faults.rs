@@ -246,16 +246,27 @@ async fn answering(bytes: &'static [u8]) -> String {
 
 #[tokio::test]
 async fn an_answer_without_end_is_not_read() {
-    let endless: [&[u8]; 2] = [
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n{",
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
-    ];
-    for bytes in endless {
-        let memory = memory_at(&answering(bytes).await, "fixes");
-        let error = memory.nearest(&query(5)).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Malformed, "{}", error.chain());
-        assert_eq!(memory.get(&id("a")).await.unwrap_err().kind, ErrorKind::Malformed);
-    }
+    let bytes = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n{";
+    let memory = memory_at(&answering(bytes).await, "fixes");
+    let error = memory.nearest(&query(5)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Malformed, "{}", error.chain());
+    assert_eq!(memory.get(&id("a")).await.unwrap_err().kind, ErrorKind::Malformed);
+}
+
+/// A gateway need not say how long an answer is.
+#[tokio::test]
+async fn an_answer_in_pieces_is_read_to_its_end() {
+    let whole = b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+        1c\r\n{\"_index\":\"fixes\",\"_id\":\"x\",\r\n11\r\n\"found\":   false}\r\n0\r\n\r\n";
+    assert_eq!(memory_at(&answering(whole).await, "fixes").get(&id("a")).await.unwrap(), None);
+}
+
+/// The clock is turned as soon as nothing happens.
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_pieces_that_never_ends_is_given_up() {
+    let endless = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n";
+    let error = memory_at(&answering(endless).await, "fixes").get(&id("a")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{}", error.chain());
 }
 
 #[tokio::test]
