@@ -105,6 +105,10 @@ async fn ask<RS: DeserializeOwned>(request: RequestBuilder) -> ClientResult<RS> 
     }
     match answer.get("ok").and_then(Value::as_bool) {
         Some(true) => serde_json::from_value(answer).map_err(|e| map_serde_error(e, None)),
+        // Some say so within an answer, with the time where it always is.
+        Some(false) if is_haste(&answer) => {
+            Err(SlackClientError::RateLimitError(SlackRateLimitError::new().opt_retry_after(retry_after(&headers))))
+        }
         Some(false) => Err(refused(&answer)),
         None => Err(unreadable("an answer that does not say whether it is one")),
     }
@@ -117,6 +121,10 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     value.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn is_haste(answer: &Value) -> bool {
+    matches!(answer.get("error").and_then(Value::as_str), Some("ratelimited" | "rate_limited"))
 }
 
 /// `ok: false`, with the scope that is needed where Slack names one.

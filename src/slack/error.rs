@@ -115,6 +115,8 @@ fn meaning(code: &str) -> (ErrorKind, &'static str) {
         | "org_login_required"
         | "accesslimited"
         | "enterprise_is_restricted"
+        | "two_factor_setup_required"
+        | "team_quota_exceeded"
         | "restricted_action"
         | "restricted_action_read_only_channel"
         | "restricted_action_thread_only_channel"
@@ -131,6 +133,8 @@ fn meaning(code: &str) -> (ErrorKind, &'static str) {
         | "fatal_error"
         | "service_unavailable"
         | "request_timeout"
+        | "server_error"
+        | "external_channel_migrating"
         | "team_added_to_org"
         | "message_limit_exceeded" => (Unavailable, "try later"),
         _ => (Malformed, "Slack does not take the call as it is"),

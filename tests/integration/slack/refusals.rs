@@ -9,6 +9,7 @@ use codehealer::slack::{ConnectionOptions, NoticeOptions, SlackApi, SlackNotifie
 use super::{House, Kind};
 use crate::contract::notifier::notice;
 use crate::contract::team::{line, query, room};
+use crate::support::proxy::{self, Answer, Proxy};
 use crate::support::slack_api::{BOT_TOKEN, Fault, USER_TOKEN};
 
 async fn house() -> House {
@@ -128,6 +129,19 @@ async fn a_limit_without_a_time_is_a_limit_too() {
     assert!(matches!(told(&house).await.kind, ErrorKind::Throttled(_)));
 }
 
+/// Some say it within an answer.
+#[tokio::test]
+async fn a_limit_within_an_answer_has_its_time_beside_it() {
+    let house = house().await;
+    let proxy = Proxy::before(house.server.url().trim_end_matches("/api")).await;
+    let refused = Answer::new(200, r#"{"ok":false,"error":"ratelimited"}"#).with("retry-after", "7");
+    proxy.spoil(|seen| seen.path.ends_with("/auth.test"), [proxy::Fault::Instead(refused)]);
+    let options = ConnectionOptions { api_url: format!("{}/api", proxy.url()), ..ConnectionOptions::default() };
+    let notifier = house.notifier(SlackApi::new(&options, house.clock.clone()).unwrap());
+    let error = notifier.ensure_notice(&notice("k", "b")).await.unwrap_err();
+    assert_eq!((error.kind, proxy.left()), (ErrorKind::Throttled(Duration::from_secs(7)), 0));
+}
+
 #[tokio::test]
 async fn bad_weather_is_unavailable_and_nonsense_is_malformed() {
     for (fault, kind) in [
@@ -136,6 +150,7 @@ async fn bad_weather_is_unavailable_and_nonsense_is_malformed() {
         (Fault::Status(403), ErrorKind::Denied),
         (Fault::Status(302), ErrorKind::Malformed),
         (Fault::Refused("internal_error"), ErrorKind::Unavailable),
+        (Fault::Refused("external_channel_migrating"), ErrorKind::Unavailable),
         (Fault::Refused("something_new"), ErrorKind::Malformed),
         (Fault::Garbage("<html>"), ErrorKind::Malformed),
         (Fault::Garbage(""), ErrorKind::Malformed),
