@@ -131,6 +131,12 @@ impl Healer {
     /// Takes the proposal back first, in the trail, so that closing it is not taken for a person's judgement; then closes it and
     /// opens a run for its findings.
     async fn retry(&self, repository: &Repository, head: &RunHead, task: &CommandTask) -> Result<Outcome, HealError> {
+        // What it failed at may be mended; its proposal stays where it is and is found again.
+        if head.state == RunState::Failed
+            && let Some(generation) = self.redrive(&head.case, &task.login).await?
+        {
+            return Ok(Outcome { answer: reply::redriven(), runs: vec![(head.case.clone(), generation)] });
+        }
         if !self.take_back_proposal(head, &task.login).await? {
             return Ok(Outcome::said(reply::busy()));
         }

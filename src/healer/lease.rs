@@ -255,6 +255,7 @@ pub(super) fn summarise(head: &mut RunHead, kind: &EventKind) {
         EventKind::Proposed { url, .. } => summary.pull_request = Some(url.clone()),
         EventKind::Learned { fix, .. } => summary.fix.clone_from(fix),
         EventKind::Failed { .. } => summary.outcome = CaseOutcome::Failed,
+        EventKind::Redriven { .. } if summary.outcome == CaseOutcome::Failed => summary.outcome = CaseOutcome::Open,
         EventKind::Suppressed { .. } => summary.outcome = CaseOutcome::Suppressed,
         EventKind::Feedback(feedback) => {
             summary.outcome = match feedback {

@@ -23,6 +23,7 @@ mod push_trail;
 mod quota;
 mod reconcile;
 mod record;
+mod redrive;
 mod scan;
 mod spend;
 mod starter;

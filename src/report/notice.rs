@@ -117,10 +117,11 @@ fn escalation(body: &mut String, walk: &Walk<'_>, changes: &FileChanges) {
 #[must_use]
 pub fn of_failure(head: &RunHead, reason: &str) -> Notice {
     let body = format!(
-        "{}\n\nThe run failed: {}.\n\nThe whole walk: `codehealer audit show {}`\n",
+        "{}\n\nThe run failed: {}.\n\nOnce that is mended: `codehealer audit retry {case}`. The whole walk: `codehealer audit show \
+         {case}`\n",
         text(&head.summary.headline),
         text(reason),
-        head.case.short()
+        case = head.case.short()
     );
     // Beside the notice of a pull request that was made before.
     let key = format!("{}-failed", key(head));

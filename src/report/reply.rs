@@ -40,6 +40,12 @@ pub fn busy() -> String {
     "This case is being worked on right now; ask again in a minute.\n".to_owned()
 }
 
+/// The answer where a run had failed.
+#[must_use]
+pub fn redriven() -> String {
+    "The work on this case had failed; it goes on from where it stopped.\n".to_owned()
+}
+
 #[must_use]
 pub fn retried() -> String {
     "This proposal was taken back; its findings are judged anew. Closing it counts against nothing.\n".to_owned()

@@ -172,3 +172,21 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
     assert!(!world.run(&["audit", "list"]).ended(0).contains('\u{1b}'));
     assert!(world.run(&["audit", "list", "--color", "always"]).ended(0).contains('\u{1b}'));
 }
+
+#[test]
+fn only_runs_that_failed_begin_anew() {
+    let world = World::healed();
+    let case = world.case("py-yaml-unsafe-load");
+    for args in [vec!["audit", "retry", &case], vec!["audit", "retry", "--failed"]] {
+        assert!(world.run(&args).ended(0).contains("no run failed"), "{args:?}");
+    }
+    for (args, code) in [
+        (vec!["audit", "retry"], 2),
+        (vec!["audit", "retry", &case, "--failed"], 2),
+        (vec!["audit", "retry", &case, "--repo", "x"], 2),
+        (vec!["audit", "retry", "ffffff"], 2),
+    ] {
+        assert_eq!(world.run(&args).code, code, "{args:?}");
+    }
+    assert!(world.run(&["audit", "verify"]).ended(0).contains("as written"));
+}

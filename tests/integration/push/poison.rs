@@ -51,6 +51,14 @@ async fn one_run_of_ten_breaks_every_worker_and_nine_are_healed(at: Storage) {
     let told = world.shown.lock().unwrap().clone();
     assert_eq!((told.len(), world.notices()), (10, 10), "one each");
     assert_eq!(told.iter().filter(|notice| notice.for_senior && notice.headline.contains("Failed")).count(), 1);
+
+    // Once the client is mended, and somebody asks for it.
+    let mended = world.with_model(&ScriptedModel::rewriting("%s has %s", "%s has", "80"));
+    assert!(mended.process().worker.healer().redrive(&poison.case, "ann").await.unwrap().is_some());
+    mended.settle().await;
+    mended.assert_ended().await;
+    assert!(mended.runs().await.iter().all(|run| run.state == RunState::Done));
+    assert_eq!((mended.branches().len(), mended.pull_requests(), mended.memories().await.len()), (10, 10, 10));
 }
 
 /// Every look at what changed brings the worker down, until it is mended.

@@ -5,11 +5,10 @@ use clap::Args;
 
 use super::Named;
 use crate::entry::cli::output::plain;
-use crate::entry::cli::{Exit, Session, Sources, usage};
+use crate::entry::cli::{Exit, Session, usage};
 use crate::healer::trail;
 use crate::model::{CaseId, Fingerprint};
 use crate::ports::State;
-use crate::wiring::{self, Mode};
 
 #[derive(Args)]
 pub struct IgnoreArgs {
@@ -28,11 +27,7 @@ pub struct IgnoreArgs {
 }
 
 pub async fn ignore(session: &Session, args: IgnoreArgs) -> Result<Exit> {
-    let config = session.config(&Sources::default())?;
-    if config.services.aws.table.is_none() && !wiring::state_file(&config).exists() {
-        return Err(usage("nothing is recorded yet, so there is nothing to ignore; `codehealer heal` comes first"));
-    }
-    let wired = wiring::wire(&config, &[], Mode::Record, super::silent())?;
+    let wired = super::recorder(session, "ignore")?;
     let state = &*wired.healer.ports().state;
     let case = args.case.case(state).await?;
     let finding = match &args.finding {

@@ -4,6 +4,7 @@ mod export;
 pub(super) mod filter;
 mod ignore;
 mod list;
+mod retry;
 mod show;
 mod verify;
 
@@ -16,7 +17,7 @@ use super::{Exit, Session, Sources, usage};
 use crate::healer::{audit, trail};
 use crate::model::{CaseId, Generation};
 use crate::ports::State;
-use crate::wiring::{Backends, Mode};
+use crate::wiring::{self, Backends, Mode};
 
 /// Digits of a case that a person has to type at least.
 const LEAST_DIGITS: usize = 6;
@@ -47,6 +48,10 @@ pub enum AuditCommand {
     ///
     /// Example: codehealer audit ignore 1a2b3c4d5e6f --reason "generated code"
     Ignore(ignore::IgnoreArgs),
+    /// Begin failed runs anew, once what they failed at is mended; a worker takes them up with its next reconciliation
+    ///
+    /// Example: codehealer audit retry --failed --repo acme/shop
+    Retry(retry::RetryArgs),
 }
 
 /// Runs the command.
@@ -58,6 +63,7 @@ pub async fn run(session: &Session, command: AuditCommand) -> Result<Exit> {
         AuditCommand::Export(args) => export::export(session, args).await,
         AuditCommand::Verify(args) => verify::verify(session, args).await,
         AuditCommand::Ignore(args) => ignore::ignore(session, args).await,
+        AuditCommand::Retry(args) => retry::retry(session, args).await,
     }
 }
 
@@ -113,6 +119,17 @@ async fn latest(state: &dyn State, case: &CaseId) -> Result<Generation> {
         Some(head) => Ok(head.generation),
         None => bail!("the record of case {case} is gone; `codehealer audit verify` tells more"),
     }
+}
+
+/// The wiring for a command that changes what is on record. `nothing` completes "nothing is recorded yet, so there is nothing to".
+fn recorder(session: &Session, nothing: &str) -> Result<wiring::Wiring> {
+    let config = session.config(&Sources::default())?;
+    if config.services.aws.table.is_none() && !wiring::state_file(&config).exists() {
+        return Err(usage(format!(
+            "nothing is recorded yet, so there is nothing to {nothing}; `codehealer heal` comes first"
+        )));
+    }
+    wiring::wire(&config, &[], Mode::Record, silent())
 }
 
 /// Tells nobody: for wirings that send no notice.
