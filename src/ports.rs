@@ -68,6 +68,12 @@ impl PortError {
         self
     }
 
+    /// Whether the work on cases goes on without the port: neither their repository nor their record is behind it.
+    #[must_use]
+    pub fn is_beside_the_case(&self) -> bool {
+        !matches!(self.port, "forge" | "state" | "inbox" | "secrets")
+    }
+
     /// The whole chain of causes in one line, for audit and logs.
     #[must_use]
     pub fn chain(&self) -> String {

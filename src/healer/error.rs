@@ -40,13 +40,16 @@ impl HealError {
         }
     }
 
+    /// Whether what a port failed with passes by itself.
+    pub(super) fn is_passing(error: &PortError) -> bool {
+        matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_) | ErrorKind::Conflict)
+    }
+
     /// Whether the same work may succeed later without anybody acting.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Port(error) => {
-                matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Throttled(_) | ErrorKind::Conflict)
-            }
+            Self::Port(error) => Self::is_passing(error),
             Self::TakenOver(_) | Self::OutOfTime => true,
             _ => false,
         }

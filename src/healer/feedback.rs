@@ -33,28 +33,44 @@ impl Healer {
         if runs.is_empty() {
             return Ok(Vec::new());
         }
-        let forge = &self.ports.forge;
-        let open = forge.open_pull_requests(repository, BRANCH_PREFIX).await?;
+        let open = self.ports.forge.open_pull_requests(repository, BRANCH_PREFIX).await?;
         let open: BTreeSet<String> = open.into_iter().map(|request| request.branch).collect();
         let mut changed = Vec::new();
+        let mut outcome = Ok(());
         for head in runs {
-            let branch = head.case.branch(&head.summary.rule, head.generation);
-            let taken_in = match (head.summary.outcome, open.contains(&branch)) {
-                (CaseOutcome::Open, false) => {
-                    let found = forge.find_pull_request(repository, &branch, short(&head.summary.reference)).await?;
-                    match found.filter(|r| r.state != PullRequestState::Open) {
-                        Some(request) => self.take_feedback(&head, &request).await?,
-                        None => false,
-                    }
+            match self.judged_by_people(repository, &head, &open).await {
+                Ok(true) => changed.push(head.case),
+                Ok(false) => {}
+                // One that a memory or a chat keeps from being taken in does not keep the others from it.
+                Err(HealError::Port(error)) if error.is_beside_the_case() => {
+                    outcome = outcome.and(Err(HealError::Port(error)));
                 }
-                (CaseOutcome::Closed, true) => self.reopened(&head).await?,
-                _ => false,
-            };
-            if taken_in {
-                changed.push(head.case);
+                Err(error) => return Err(error),
             }
         }
-        Ok(changed)
+        outcome.map(|()| changed)
+    }
+
+    /// Takes in what people did with the pull request of one run; whether they did anything. `open`: branches with an open one.
+    async fn judged_by_people(
+        &self,
+        repository: &Repository,
+        head: &RunHead,
+        open: &BTreeSet<String>,
+    ) -> Result<bool, HealError> {
+        let branch = head.case.branch(&head.summary.rule, head.generation);
+        match (head.summary.outcome, open.contains(&branch)) {
+            (CaseOutcome::Open, false) => {
+                let base = short(&head.summary.reference);
+                let found = self.ports.forge.find_pull_request(repository, &branch, base).await?;
+                match found.filter(|request| request.state != PullRequestState::Open) {
+                    Some(request) => self.take_feedback(head, &request).await,
+                    None => Ok(false),
+                }
+            }
+            (CaseOutcome::Closed, true) => self.reopened(head).await,
+            _ => Ok(false),
+        }
     }
 
     /// Opened again by people: its findings may be healed by it, and the edit is judged anew. One that we took back ourselves, or

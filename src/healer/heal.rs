@@ -210,6 +210,8 @@ impl Healer {
             error if error.is_transient() => {
                 !told && self.ports.clock.now() >= head.updated_at.saturating_add(DEFER_AT_MOST_MS)
             }
+            // Only what follows a proposal is left.
+            HealError::Port(_) if head.state == RunState::Notified => false,
             _ => !head.state.is_terminal(),
         }
     }

@@ -5,7 +5,7 @@ use super::lease::Leased;
 use super::{HealError, Healer};
 use crate::decide::Walk;
 use crate::detect;
-use crate::detect::redact::{mask, secrets_in};
+use crate::detect::redact::{mask, redact, secrets_in};
 use crate::fix::learn::{self, LearnInput, Learned};
 use crate::fix::{diff, edit};
 use crate::model::{
@@ -42,14 +42,31 @@ impl Healer {
         let Some((before, after)) = changes.get(&leased.head.summary.path) else {
             return Ok(nothing("the change is in another file"));
         };
+        let learned = match self.remember_proposed(leased, &walk, decided, Texts { before, after }).await {
+            // The memory takes nothing until somebody mends it. People have the proposal, and what they do with it is taken in.
+            Err(HealError::Port(error)) if error.is_beside_the_case() && !HealError::is_passing(&error) => {
+                nothing(&format!("it was not remembered: {}", redact(&error.chain())))
+            }
+            other => other?,
+        };
+        Ok(learned)
+    }
+
+    async fn remember_proposed(
+        &self,
+        leased: &Leased,
+        walk: &Walk<'_>,
+        decided: &Decided,
+        texts: Texts<'_>,
+    ) -> Result<EventKind, HealError> {
         let provenance = Provenance::Proposed { case: leased.head.case.to_string() };
-        match self.past_fix(leased, &walk, decided, (Texts { before, after }, provenance)).await? {
+        match self.past_fix(leased, walk, decided, (texts, provenance)).await? {
             Ok(fix) => {
                 self.ports.memory.remember_new(&fix).await?;
                 let detail = "remembered as proposed; it counts once people merge it".to_owned();
                 Ok(EventKind::Learned { fix: Some(fix.id.0), detail })
             }
-            Err(refusal) => Ok(nothing(&refusal)),
+            Err(refusal) => Ok(EventKind::Learned { fix: None, detail: refusal }),
         }
     }
 
