@@ -1,7 +1,7 @@
 //! What time alone asks for: runs whose lease ran out, deferred ones that are due, heads that moved without a webhook.
 
 use super::{HealError, Healer, trail};
-use crate::model::{CaseId, CommitId, Generation, Repository};
+use crate::model::{CaseId, CommitId, Generation, PushTask, Repository};
 use crate::ports::ErrorKind;
 use crate::state::run::{RunHead, fields};
 use crate::state::{Condition, Index, Item, QueryOf, Transaction, Write, keys};
@@ -16,6 +16,9 @@ pub struct Reconciled {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Position {
     pub last_scanned: CommitId,
+    /// Nothing was scanned yet: the branch stood there when it was first seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sighted: bool,
 }
 
 impl Healer {
@@ -68,9 +71,50 @@ impl Healer {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn position(&self, repository: &Repository, reference: &str) -> Result<Option<CommitId>, HealError> {
-        let key = keys::position(&repository.id, reference);
-        let position: Option<Position> = trail::load(&*self.ports.state, &key).await?;
-        Ok(position.map(|p| p.last_scanned))
+        Ok(self.known(repository, reference).await?.map(|position| position.last_scanned))
+    }
+
+    pub(super) async fn known(&self, repository: &Repository, reference: &str) -> Result<Option<Position>, HealError> {
+        trail::load(&*self.ports.state, &keys::position(&repository.id, reference)).await
+    }
+
+    /// Where the range of a push may begin, the likeliest first; one that is gone makes room for the next. What was scanned last
+    /// goes before what the push says it replaced, unless nothing was scanned yet and the push was part of what was seen first.
+    pub(super) async fn bases(
+        &self,
+        repository: &Repository,
+        push: &PushTask,
+        (known, head): (Option<&Position>, &CommitId),
+    ) -> Result<Vec<CommitId>, HealError> {
+        let (stood, before) = (known.map(|known| &known.last_scanned), push.before.as_ref());
+        let first_seen = stood.filter(|_| known.is_some_and(|known| known.sighted));
+        let was_on_its_way = match (first_seen, before) {
+            (Some(seen), Some(before)) if before != seen => self.is_part_of(repository, &push.after, seen).await?,
+            _ => false,
+        };
+        let (first, second) = if was_on_its_way { (before, stood) } else { (stood, before) };
+        let mut bases: Vec<CommitId> = first.into_iter().chain(second).cloned().collect();
+        bases.dedup();
+        Ok(if bases.is_empty() { vec![head.clone()] } else { bases })
+    }
+
+    /// Whether a commit brings nothing that the other has not.
+    async fn is_part_of(&self, repository: &Repository, commit: &CommitId, of: &CommitId) -> Result<bool, HealError> {
+        if commit == of {
+            return Ok(true);
+        }
+        match self.ports.forge.changed_files(repository, Some(of), commit).await {
+            Ok(changes) => Ok(changes.files.is_empty() && changes.skipped.is_empty()),
+            // Gone with a force push: it is part of nothing.
+            Err(error) if error.kind == ErrorKind::Missing => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Records where a branch stands that nobody looked at before.
+    pub(super) async fn sight(&self, repository: &Repository, reference: &str, at: &CommitId) -> Result<(), HealError> {
+        let position = Position { last_scanned: at.clone(), sighted: true };
+        self.put_position(repository, reference, (&position, vec![Condition::Absent])).await.map(drop)
     }
 
     /// Moves the position from what was read to `to`; false when a rival moved it first.
@@ -84,16 +128,23 @@ impl Healer {
         from: Option<&CommitId>,
         to: &CommitId,
     ) -> Result<bool, HealError> {
-        let item = Item {
-            key: keys::position(&repository.id, reference),
-            fields: fields(&Position { last_scanned: to.clone() }),
-            indexes: Vec::new(),
-            expires: None,
-        };
         let when = match from {
             None => vec![Condition::Absent],
             Some(from) => vec![Condition::Equals("last_scanned", serde_json::json!(from))],
         };
+        let position = Position { last_scanned: to.clone(), sighted: false };
+        self.put_position(repository, reference, (&position, when)).await
+    }
+
+    /// False when a condition does not hold.
+    async fn put_position(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        (position, when): (&Position, Vec<Condition>),
+    ) -> Result<bool, HealError> {
+        let key = keys::position(&repository.id, reference);
+        let item = Item { key, fields: fields(position), indexes: Vec::new(), expires: None };
         let transaction = Transaction { writes: vec![Write::Put { item, when }], token: None };
         match trail::commit(&*self.ports.state, &transaction).await {
             Ok(()) => Ok(true),

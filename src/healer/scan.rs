@@ -177,9 +177,13 @@ impl Healer {
             return Ok((change, Err(reason)));
         }
         let forge = &self.ports.forge;
-        let head = forge.read_blob(repository, &change.blob).await?;
+        let head = forge.read_blob(repository, &change.blob).await.map_err(listed)?;
         let base = match &change.base_blob {
-            Some(blob) => Some(forge.read_blob(repository, blob).await?),
+            Some(blob) => match forge.read_blob(repository, blob).await {
+                // What cannot be read of it, being too large, cannot be compared: all that is there now is new.
+                Err(error) if error.kind == ErrorKind::Malformed => None,
+                read => Some(read.map_err(listed)?),
+            },
             None => None,
         };
         Ok((change, Ok((head, base))))
@@ -453,6 +457,12 @@ fn scan_file(
         _ => scanned.findings,
     };
     FilePart { findings, ignored, skipped, functions }
+}
+
+/// What was listed just now is there, whatever the forge says of it: that passes, and nothing is taken for gone.
+fn listed(error: PortError) -> PortError {
+    let kind = if error.kind == ErrorKind::Missing { ErrorKind::Unavailable } else { error.kind.clone() };
+    PortError { kind, ..error }
 }
 
 /// A file that no grammar reads is not worth a word; every other reason is.

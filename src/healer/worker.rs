@@ -364,14 +364,15 @@ impl Worker {
             return self.record_push(push, PushEventKind::Refused { reason: "the branch is gone".into() }).await;
         };
         let begun = self.healer.ports.clock.now();
-        let position = self.healer.position(repository, &push.reference).await?;
-        let mut base = position.clone().or_else(|| push.before.clone()).unwrap_or_else(|| head.clone());
+        let known = self.healer.known(repository, &push.reference).await?;
+        let position = known.as_ref().map(|known| known.last_scanned.clone());
+        let mut bases = self.healer.bases(repository, push, (known.as_ref(), &head)).await?.into_iter();
+        let mut base = bases.next().unwrap_or_else(|| head.clone());
         let mut scanned = self.scan(push, repository, (&base, &head)).await;
-        let replaced = push.before.clone().filter(|before| *before != base);
-        if let (true, Some(before)) = (scanned.as_ref().is_err_and(is_gone), replaced) {
-            // A force push took the last scanned commit away: begin at what the push says it replaced.
-            scanned = self.scan(push, repository, (&before, &head)).await;
-            base = before;
+        // A force push took it away: the next one is what the push says it replaced, or where the branch stood.
+        while let (true, Some(other)) = (scanned.as_ref().is_err_and(is_gone), bases.next()) {
+            scanned = self.scan(push, repository, (&other, &head)).await;
+            base = other;
         }
         let report = match scanned {
             Err(error) if is_gone(&error) => {
@@ -384,7 +385,10 @@ impl Worker {
             }
             other => other?,
         };
-        self.healer.advance(repository, &push.reference, position.as_ref(), &head).await?;
+        // While a branch stands where it was first seen, further pushes may have been on their way.
+        if !known.is_some_and(|known| known.sighted && known.last_scanned == head) {
+            self.healer.advance(repository, &push.reference, position.as_ref(), &head).await?;
+        }
         let millis = self.healer.ports.clock.now().saturating_sub(begun);
         self.record_push(push, scanned_event((&base, &head), &report, millis)).await
     }
@@ -398,6 +402,10 @@ impl Worker {
         (position, head): (Option<&CommitId>, &CommitId),
         why: &HealError,
     ) -> Result<(), HealError> {
+        // Nothing is gone of a repository that can be seen no more: the error says so, and the branch stays where it is known.
+        if self.healer.ports.forge.head(repository, &push.reference).await?.is_none() {
+            return self.record_push(push, PushEventKind::Refused { reason: "the branch is gone".into() }).await;
+        }
         let reason = format!("what was there before counts as known: {}", redact(&error_chain(why)));
         self.record_push(push, PushEventKind::Refused { reason }).await?;
         if push.delivery != RECONCILED {
@@ -501,10 +509,14 @@ impl Worker {
 
     /// Takes in what people did, and opens runs for findings that waited for it.
     async fn follow_up(&self, repository: &Repository) -> Result<(), HealError> {
-        self.healer.follow_up(repository).await?;
+        let taken_in = match self.healer.follow_up(repository).await {
+            Err(HealError::Port(error)) if error.is_beside_the_case() => Err(error.into()),
+            other => Ok(drop(other?)),
+        };
         self.healer.record_strays(repository).await?;
         let opened = self.healer.open_waiting(repository).await?;
-        Ok(self.enqueue(&opened).await?)
+        self.enqueue(&opened).await?;
+        taken_in
     }
 
     /// Scans a branch whose head moved without a webhook. The first sight of a branch records where it stands.
@@ -512,8 +524,7 @@ impl Worker {
         let Some(head) = self.healer.ports.forge.head(repository, reference).await? else { return Ok(()) };
         let position = self.healer.position(repository, reference).await?;
         let Some(base) = position.clone() else {
-            self.healer.advance(repository, reference, None, &head).await?;
-            return Ok(());
+            return self.healer.sight(repository, reference, &head).await;
         };
         if base == head {
             return Ok(());

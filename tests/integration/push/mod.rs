@@ -17,9 +17,9 @@
 //! | R11 closed, undone | `people::a_closed_pull_request_is_never_opened_again`, `people::a_merged_fix_is_trusted_…` |
 //! | R12 a person's commit on our branch | `people::a_commit_of_a_person_on_our_branch_stays_its_tip`, `…_faster_than_our_record_…` |
 //! | R13 a branch without a pull request | `people::our_branch_without_a_pull_request_gets_one` |
-//! | R14 poison and redrive | `poison`, `aws::inbox`, `aws::batch::the_command_line_shows_…` |
+//! | R14 poison and redrive | `poison`, `refused::a_run_that_was_refused_goes_on_…`, `aws::inbox`, `aws::batch::the_command_line_shows_…` |
 //! | R15 every kind of push | `receiver::every_kind_of_push_has_its_answer`, `again`, `large::a_push_of_twenty_five_megabytes_…` |
-//! | R16 each dependency down | `outages::each_service_may_be_down_for_hours_…`, `outages::a_forge_that_is_gone_for_days_…` |
+//! | R16 each dependency down | `outages::each_service_may_be_down_for_hours_…`, `outages::a_forge_that_is_gone_for_days_…`, `refused` |
 //! | R17 throttled | `outages::what_a_throttled_forge_…`, `outages::a_short_wait_…`, `outages::a_repository_is_not_looked_up_…` |
 //! | R18 the breaker | `limits::fifty_workers_probe_a_dead_model_once_a_cool_down` |
 //! | R19 limits with lost answers | `limits::a_limit_holds_while_answers_are_lost_…`, `limits::many_workers_together_keep_the_limit` |
@@ -54,6 +54,7 @@ mod people;
 mod poison;
 mod process;
 pub mod receiver;
+mod refused;
 mod rivals;
 mod scanners;
 mod secrets;

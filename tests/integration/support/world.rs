@@ -309,6 +309,14 @@ impl World {
         run.clone()
     }
 
+    /// The only run of a file.
+    pub async fn run_of(&self, file: &str) -> RunHead {
+        let runs: Vec<RunHead> =
+            self.runs().await.into_iter().filter(|run| run.summary.path.as_str() == file).collect();
+        let [run] = runs.as_slice() else { panic!("not one run of {file}: {runs:#?}") };
+        run.clone()
+    }
+
     pub async fn events(&self, run: &RunHead) -> Vec<AuditEvent> {
         trail::events(&*self.state, &run.case, run.generation).await.unwrap()
     }
