@@ -47,7 +47,11 @@ pub async fn answer(reception: Reception, inbox: &dyn Inbox, delivery: &str) -> 
         }
         Reception::Foreign(_) => {
             tracing::warn!(delivery, "a delivery for a repository that is not watched was refused");
-            Answer::new("foreign", StatusCode::NOT_FOUND, "this repository is not watched here; see [[repository]]")
+            Answer::new(
+                "foreign",
+                StatusCode::NOT_FOUND,
+                "this repository is not watched here under this name; see [[repository]]",
+            )
         }
     }
 }

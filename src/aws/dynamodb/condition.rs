@@ -80,7 +80,13 @@ impl Expression {
             match condition {
                 Condition::Absent => self.absent(PK),
                 Condition::Present => self.present(PK),
-                Condition::Equals(field, value) => self.compare(&item::attribute(field), "=", item::value(value)),
+                Condition::Equals(field, value) => {
+                    // A value that is null is no missing one, whatever a server thinks.
+                    if value.is_null() {
+                        self.present(&item::attribute(field));
+                    }
+                    self.compare(&item::attribute(field), "=", item::value(value));
+                }
                 Condition::Below(field, limit) => {
                     self.compare(&item::attribute(field), "<", AttributeValue::N(limit.to_string()));
                 }
@@ -166,6 +172,12 @@ mod tests {
             "#n0 = :v0 AND #n1 < :v1 AND attribute_exists(#n2) AND attribute_not_exists(#n3)"
         );
         assert!(Expression::of(&[], &Guard::Native).is_none());
+    }
+
+    #[test]
+    fn null_is_a_value_and_not_the_lack_of_one() {
+        let text = Expression::of(&[Condition::Equals("owner", json!(null))], &Guard::Native).unwrap().text();
+        assert_eq!(text, "attribute_exists(#n0) AND #n0 = :v0 AND attribute_not_exists(#n1)");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::ports::Clock;
 
 pub use receiver::LambdaReceiver;
 pub use runtime::{main, run};
-pub use worker::{LambdaWorker, RESERVE_MS, STOP_MS, WorkError};
+pub use worker::{FIRST_MS, LambdaWorker, RESERVE_MS, STOP_MS, WorkError};
 
 /// Which of the two functions this process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,8 +18,10 @@ use crate::healer::{Settled, Worker};
 use crate::model::{Task, UnixMillis};
 use crate::ports::{Clock, Inbox, Taken};
 
-/// No record is begun with less time left than this, milliseconds.
+/// No further record is begun with less time left than this, milliseconds.
 pub const RESERVE_MS: UnixMillis = 20_000;
+/// The first one is begun with less: a function that never has more must get on as well, a few steps at a time.
+pub const FIRST_MS: UnixMillis = 10_000;
 /// The healer lays its work down in time by itself. Work that goes on nevertheless is stopped this long before the function is, milliseconds: what was recorded stays.
 pub const STOP_MS: UnixMillis = 3_000;
 /// What an invocation is taken to have when its deadline makes no sense: that of emulators is no time of day.
@@ -83,14 +85,16 @@ impl LambdaWorker {
         let records = records.ok_or(WorkError::Nameless)?;
         let deadline = self.deadline(deadline);
         let mut response = SqsBatchResponse::default();
-        let mut left = 0;
+        let (mut begun, mut left) = (0, 0);
         for record in records {
             // The queue hides what a function works on for several times as long as the function may run.
             self.inbox.adopt(&record.taken, self.time_until(deadline) + Duration::from_millis(UNKNOWN_MS));
-            let done = if self.clock.now() + RESERVE_MS > deadline {
+            let needed = if begun == 0 { FIRST_MS } else { RESERVE_MS };
+            let done = if self.clock.now() + needed > deadline {
                 left += 1;
                 self.give_back(&record).await
             } else {
+                begun += 1;
                 self.settle(&record, deadline).await
             };
             if !done {

@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value, json};
 use uuid::Uuid;
 
 use super::aws;
-use crate::contract::state::{Subject, contract, item, key, put, transaction};
+use crate::contract::state::{Subject, contract, item, key, put, transaction, without_tokens_and_limits};
 use crate::support::clock::VirtualClock;
 use crate::support::servers;
 
@@ -42,6 +42,16 @@ async fn raw() -> Client {
 async fn dynamodb_keeps_the_state_contract() {
     contract(async || {
         let (state, clock) = local().await;
+        Subject { state: Arc::new(state), clock }
+    })
+    .await;
+}
+
+/// Another implementation of DynamoDB, which knows no transaction again, compares and counts sizes its own way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_speaks_like_dynamodb_keeps_the_contract() {
+    without_tokens_and_limits(async || {
+        let (state, clock) = table(&servers::moto().await).await;
         Subject { state: Arc::new(state), clock }
     })
     .await;

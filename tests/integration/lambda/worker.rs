@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use codehealer::entry::lambda::{Function, LambdaWorker, RESERVE_MS, Refused};
+use codehealer::entry::lambda::{FIRST_MS, Function, LambdaWorker, RESERVE_MS, Refused};
 use codehealer::model::{CaseOutcome, Provenance, RunState, Task};
 use codehealer::ports::{Clock, FixMemory, Inbox, PortError, PortResult};
 use lambda_runtime::Diagnostic;
@@ -156,7 +156,7 @@ async fn no_record_is_begun_without_the_time_for_it() {
     let (event, ids) = batch(&world).await;
     let seen = Counting::new();
     let function = worker_under(&world, seen.clone());
-    let little = Duration::from_millis(RESERVE_MS - 1);
+    let little = Duration::from_millis(FIRST_MS - 1);
     assert_eq!(failures(&world, &function, &event, little).await, ids);
     assert_eq!(seen.calls("forge", "head") + seen.calls("state", "commit"), 0, "nothing was begun");
 
@@ -170,6 +170,23 @@ async fn no_record_is_begun_without_the_time_for_it() {
     let (event, ids) = batch(&world).await;
     assert_eq!(ids.len(), 2);
     assert_eq!(failures(&world, &worker(&world), &event, LONG).await, [""; 0]);
+}
+
+/// A function that never has more time than for one record works on one each time.
+#[tokio::test]
+async fn a_function_with_little_time_gets_on_one_record_at_a_time() {
+    let world = World::new().await;
+    for number in 0..3 {
+        world.pushed(&format!("docs/page{number}.md"), "text\n").await;
+    }
+    let little = Duration::from_millis(RESERVE_MS - 1);
+    for left in (0..3).rev() {
+        let (event, ids) = batch(&world).await;
+        assert_eq!(failures(&world, &worker(&world), &event, little).await, ids[1..], "{left} are left");
+        world.clock.advance(Duration::from_secs(2));
+    }
+    let depth = world.store.inbox().depth().await.unwrap();
+    assert_eq!((depth.ready, depth.hidden, depth.buried), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

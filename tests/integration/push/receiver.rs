@@ -5,15 +5,24 @@ use std::sync::Arc;
 use codehealer::entry::body::Room;
 use codehealer::entry::http::{Receiver, router};
 use codehealer::entry::metrics::Metrics;
+use codehealer::healer::trail;
 use codehealer::model::Task;
 use codehealer::ports::Inbox as _;
+use codehealer::state::chain::{PushEvent, PushEventKind};
+use codehealer::state::run::record;
+use codehealer::state::{QueryOf, keys};
 use codehealer::webhook::{WatchList, Watched, WebhookSecrets};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
-use sha2::{Sha256, Sha512};
+use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, DEVELOP, Push, World};
+
+on_both_stores! {
+    one_signed_body_under_many_delivery_ids_has_one_effect,
+}
 
 const SECRET: &str = "It's a Secret to Everybody";
 
@@ -71,7 +80,7 @@ impl Server {
             secrets: WebhookSecrets::new(secrets).unwrap(),
             watched: WatchList::from([(world.repository().name, target)]),
             inbox: Arc::new(world.store.inbox()),
-            state: Arc::new(world.store.state()),
+            state: Arc::clone(&world.state),
             metrics: Arc::new(Metrics::default()),
             room: Room::default(),
             wake: Arc::default(),
@@ -205,9 +214,8 @@ async fn during_rotation_both_secrets_count_and_no_other() {
     world.assert_ok().await;
 }
 
-#[tokio::test]
-async fn one_signed_body_under_many_delivery_ids_has_one_effect() {
-    let world = World::new().await;
+async fn one_signed_body_under_many_delivery_ids_has_one_effect(at: Storage) {
+    let world = at.world().await;
     let push = world.push("src/config.py", BAD);
     let server = Server::start(&world, &[SECRET]).await;
     let body = payload(&world, &push);
@@ -219,6 +227,22 @@ async fn one_signed_body_under_many_delivery_ids_has_one_effect() {
     }
     world.settle().await;
     world.assert_ok().await;
+    // Audited: all of them are in the trail of the push, each by the hash of the same body.
+    let pk = keys::push_partition(&world.repository().id, DEVELOP, &push.after);
+    let of = QueryOf::Partition { pk, prefix: keys::PUSH_EVENTS.to_owned() };
+    let events: Vec<PushEvent> =
+        trail::all(&*world.state, of).await.unwrap().iter().map(|item| record(item).unwrap()).collect();
+    let received: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            PushEventKind::Received { delivery, body_sha, .. } => {
+                assert_eq!(*body_sha, hex::encode(Sha256::digest(&body)));
+                Some(delivery.as_str())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(received, ["d-1", "d-2", "d-3", ""]);
 }
 
 /// Random bytes that any run repeats.
