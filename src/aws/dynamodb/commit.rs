@@ -92,18 +92,21 @@ impl DynamoState {
 
     /// Decides by our own rules about writes that DynamoDB refused: a conflict, or worth another attempt.
     async fn judge(&self, attempt: &mut Attempt<'_>, refused: Vec<(usize, Option<Attributes>)>) -> PortResult<()> {
-        for (n, stored) in refused {
+        for (n, mut stored) in refused {
             let (Some(write), Some(guard)) = (attempt.transaction.writes.get(n), attempt.guards.get_mut(n)) else {
                 return Err(Self::malformed(attempt.attempted.clone(), "the answer names a write that was not sent"));
             };
             let key = write.key();
-            // There is none, or it was not handed back: not every server that speaks DynamoDB's language does.
-            let stored = match stored {
-                Some(stored) => Some(stored),
-                None => self.stored(key).await?,
+            let broken = |stored: Option<&Attributes>| {
+                let found = broken(write.when(), stored, self.clock.now());
+                found.map_err(|e| Self::malformed(attempt.attempted.clone(), e))
             };
-            let found = broken(write.when(), stored.as_ref(), self.clock.now());
-            let found = found.map_err(|e| Self::malformed(attempt.attempted.clone(), e))?;
+            let mut found = broken(stored.as_ref())?;
+            // Nothing in the way is handed back: not every server that speaks DynamoDB's language does so.
+            if found.is_none() && stored.is_none() {
+                stored = self.stored(key).await?;
+                found = broken(stored.as_ref())?;
+            }
             if let Some(condition) = found {
                 let reason = format!("{}/{} is not {condition:?}", key.pk, key.sk);
                 return Err(PortError::new(PORT, attempt.attempted.clone(), ErrorKind::Conflict).caused_by(reason));
