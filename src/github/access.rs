@@ -167,7 +167,7 @@ impl Access {
             Ok(None) => {
                 Err(Failure::new(ErrorKind::Unavailable, "GitHub does not show what it names itself; try later"))
             }
-            Err(failure) if failure.kind == ErrorKind::Missing => Err(failure.as_kind(ErrorKind::Denied)),
+            Err(failure) if failure.kind == ErrorKind::Missing => Err(failure.of_kind(ErrorKind::Denied)),
             Err(failure) => Err(failure),
         }
     }

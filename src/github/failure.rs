@@ -165,7 +165,7 @@ impl Failure {
     }
 
     /// The same failure where it means more to the caller than it says.
-    pub fn as_kind(mut self, kind: ErrorKind) -> Self {
+    pub fn of_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
         self
     }

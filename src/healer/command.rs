@@ -3,6 +3,7 @@
 use super::feedback::mark;
 use super::heal::replay;
 use super::lease::LeaseOutcome;
+use super::redrive::redrive_reason;
 use super::{HealError, Healer, audit, trail};
 use crate::model::{CaseId, CaseOutcome, Command, CommandTask, EventKind, Feedback, Generation, Repository, RunState};
 use crate::ports::Permission;
@@ -131,17 +132,28 @@ impl Healer {
     /// Takes the proposal back first, in the trail, so that closing it is not taken for a person's judgement; then closes it and
     /// opens a run for its findings.
     async fn retry(&self, repository: &Repository, head: &RunHead, task: &CommandTask) -> Result<Outcome, HealError> {
-        // What it failed at may be mended; its proposal stays where it is and is found again.
-        if head.state == RunState::Failed
-            && let Some(generation) = self.redrive(&head.case, &task.login).await?
-        {
-            return Ok(Outcome { answer: reply::redriven(), runs: vec![(head.case.clone(), generation)] });
+        if let Some(outcome) = self.retry_failed(head, task).await? {
+            return Ok(outcome);
         }
         if !self.take_back_proposal(head, &task.login).await? {
             return Ok(Outcome::said(reply::busy()));
         }
         self.ports.forge.close_pull_request(repository, task.number).await?;
         Ok(Outcome { answer: reply::retried(), runs: self.open_waiting(repository).await? })
+    }
+
+    /// Lets a run that failed go on: what it failed at may be mended. Its proposal stays where it is, also when this is done again
+    /// because nobody heard of it; `None` when it did not fail.
+    async fn retry_failed(&self, head: &RunHead, task: &CommandTask) -> Result<Option<Outcome>, HealError> {
+        let by = format!("{}, in comment {} of {},", task.login, task.comment, task.updated_at);
+        if head.state == RunState::Failed {
+            self.redrive(&head.case, &by).await?;
+        }
+        let events = trail::events(&*self.ports.state, &head.case, head.generation).await?;
+        let reason = redrive_reason(&by);
+        let done = events.iter().any(|e| matches!(&e.kind, EventKind::Redriven { reason: said } if *said == reason));
+        let runs = vec![(head.case.clone(), head.generation)];
+        Ok(done.then(|| Outcome { answer: reply::redriven(), runs }))
     }
 
     async fn take_back_proposal(&self, head: &RunHead, by: &str) -> Result<bool, HealError> {

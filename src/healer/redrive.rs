@@ -19,10 +19,15 @@ impl Healer {
             return Err(HealError::TakenOver(case.clone()));
         };
         let failed = leased.head.state == RunState::Failed;
-        let reason = format!("{by} asked for it");
+        let reason = redrive_reason(by);
         let done = if failed { self.append(&mut leased, EventKind::Redriven { reason }).await } else { Ok(()) };
         let due = if failed { Some(self.ports.clock.now()) } else { self.due(&leased) };
         self.release(&leased, due).await?;
         done.map(|()| failed.then_some(generation))
     }
+}
+
+/// What stands in the trail of a run that somebody let begin anew.
+pub(super) fn redrive_reason(by: &str) -> String {
+    format!("{by} asked for it")
 }

@@ -511,7 +511,8 @@ impl Worker {
     async fn follow_up(&self, repository: &Repository) -> Result<(), HealError> {
         let taken_in = match self.healer.follow_up(repository).await {
             Err(HealError::Port(error)) if error.is_beside_the_case() => Err(error.into()),
-            other => Ok(drop(other?)),
+            Err(error) => return Err(error),
+            Ok(_) => Ok(()),
         };
         self.healer.record_strays(repository).await?;
         let opened = self.healer.open_waiting(repository).await?;

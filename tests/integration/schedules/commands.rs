@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use codehealer::model::{CaseOutcome, CommandTask, EventKind, Feedback, RunState, Task};
-use codehealer::ports::{FixMemory, Forge, Inbox, PullRequestState};
+use codehealer::ports::{ErrorKind, FixMemory, Forge, Inbox, PortError, PortResult, PullRequestState};
 use codehealer::state::run::RunHead;
 
 use super::people::{Bugs, People};
 use super::stage::{Removed, Stage};
 use crate::support::clock::VirtualClock;
-use crate::support::faults::{Counting, Dying, Fault, Healthy};
+use crate::support::faults::{Call, Counting, Dying, Fault, Healthy};
 
 const YAML: Bugs = Bugs { yaml: true, format: false };
 
@@ -234,6 +235,49 @@ async fn a_worker_that_dies_while_it_obeys_is_followed_by_one_that_finishes() {
                 assert!(effects > 1, "{word}: only {effects} points were tried");
                 break;
             }
+        }
+    }
+}
+
+/// The notice of a proposal is refused; that of a failure is not.
+struct Untold;
+
+#[async_trait]
+impl Fault for Untold {
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        if !call.is("notifier", "ensure_notice") || call.key.ends_with("-failed") {
+            return Ok(());
+        }
+        Err(PortError::new("notifier", "post the notice: invalid_blocks", ErrorKind::Malformed))
+    }
+}
+
+/// A run that failed after its pull request was opened goes on with it, whoever dies while he obeys.
+#[tokio::test(start_paused = true)]
+async fn retry_lets_a_failed_run_go_on_with_the_proposal_that_it_has() {
+    for effects in 0.. {
+        let stage = Stage::new(VirtualClock::new(), Removed::Nothing, None).await;
+        stage.ledger.lock().unwrap().writers.insert("ann".to_owned());
+        stage.deliver(&People::default().push(&stage, "a.py", YAML)).await;
+        while stage.process(Arc::new(Untold)).worker.work(10).await.unwrap() > 0 {}
+        assert!(stage.settle().await);
+        assert_eq!(states(&stage).await, [(1, RunState::Failed, CaseOutcome::Failed)]);
+        assert_eq!(stage.ledger.lock().unwrap().numbers.len(), 1, "its pull request was opened before");
+
+        let task = comment(&stage, 1, (7, "t1"), "ann", "/codehealer retry");
+        let dying = Dying::after(effects);
+        let _ = stage.process(dying.clone() as Arc<dyn Fault>).worker.handle(&task).await;
+        stage.clock.advance(Duration::from_secs(60));
+        // Meanwhile the run may have come to its end.
+        assert!(stage.settle().await);
+        arrives(&stage, &task).await;
+        assert_eq!(states(&stage).await, [(1, RunState::Done, CaseOutcome::Open)], "{effects}");
+        assert_eq!((stage.ledger.lock().unwrap().numbers.len(), stage.branches().len()), (1, 1), "{effects}");
+        let [(1, answer)] = &answers(&stage)[..] else { panic!("{:?}", answers(&stage)) };
+        assert!(answer.contains("it goes on from where it stopped"), "{answer}");
+        if !dying.is_dead() {
+            assert!(effects > 1, "only {effects} points were tried");
+            break;
         }
     }
 }
