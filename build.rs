@@ -1,4 +1,5 @@
-//! Embeds the rule packs: lists every `rules/**/*.yml` with its text in a table that `src/detect/built_in.rs` includes.
+//! Embeds the rule packs: lists every `rules/**/*.yml` with its text in a table that `src/detect/built_in.rs` includes. And puts
+//! `src/detect/scanners.c` between the parser and the grammars' own scanners.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -14,7 +15,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
     let (cases, rules): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|file| is_test(file));
     write_table(&root, &rules, "rules.rs")?;
-    write_table(&root, &cases, "rule_cases.rs")
+    write_table(&root, &cases, "rule_cases.rs")?;
+    guard_scanners()
+}
+
+/// Grammars with a scanner that keeps state.
+const SCANNERS: [&str; 7] = ["c_sharp", "containerfile", "hcl", "php", "python", "ruby", "yaml"];
+
+/// Compiles the guard and has the linker call it for `serialize`. Only linkers of Linux can; elsewhere the checks of the text before it
+/// is parsed (`src/detect/scanner_state.rs`) are all there is.
+fn guard_scanners() -> Result<(), Box<dyn Error>> {
+    const GUARD: &str = "src/detect/scanners.c";
+    println!("cargo:rerun-if-changed={GUARD}");
+    if env::var("CARGO_CFG_TARGET_OS")? != "linux" {
+        return Ok(());
+    }
+    for object in cc::Build::new().file(GUARD).std("c11").try_compile_intermediates()? {
+        println!("cargo:rustc-link-arg={}", object.display());
+    }
+    for scanner in SCANNERS {
+        println!("cargo:rustc-link-arg=-Wl,--wrap=tree_sitter_{scanner}_external_scanner_serialize");
+    }
+    Ok(())
 }
 
 /// Writes pairs of name below `root` and text as Rust.

@@ -21,6 +21,7 @@ mod prefilter;
 mod rule_file;
 mod rules;
 mod scan;
+mod scanner_state;
 mod skip;
 mod suppress;
 mod syntax_rule;

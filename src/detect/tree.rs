@@ -5,16 +5,18 @@
 //! is the same on every machine; a clock would not give that.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ast_grep_core::source::{Edit, SgNode};
 use ast_grep_core::{Doc, Position};
-use ast_grep_language::{LanguageExt, SupportLang};
+use ast_grep_language::LanguageExt;
 use tree_sitter::{InputEdit, ParseOptions, ParseState, Parser, Point, TreeCursor};
 
 use super::grammar::Grammar;
+use super::scanner_state;
 
 /// Matching does not look below this many levels of syntax: beyond any code that people write by hand.
 pub const MAX_DEPTH: u32 = 1_000;
@@ -22,36 +24,12 @@ pub const MAX_DEPTH: u32 = 1_000;
 /// Steps of the parser, in its own unit of 100 operations; some seconds at most in the worst case that we found.
 const MAX_PARSE_CHECKS: u32 = 60_000;
 
-/// Indentations inside of each other in languages that are read by them. Their scanners keep each in a buffer of 1,024 bytes that the
-/// parser checks by ending the process. Python itself refuses a hundred.
-const MAX_INDENTATIONS: usize = 100;
+/// Bytes that the parser gets at once, and how often. A scanner may look far ahead for each token, which no step of the parser counts.
+const PIECE: usize = 256;
+const MAX_PIECES: usize = 1_000_000;
 
 /// Bytes of text that a matcher may read for the price of one step.
 const BYTES_A_STEP: usize = 16;
-
-fn is_read_by_indentation(language: Grammar) -> bool {
-    matches!(language, Grammar::Shared(SupportLang::Python | SupportLang::Yaml))
-}
-
-/// Most indentations that are open at once, those within a line (`- - a`) included.
-fn indentations(text: &str) -> usize {
-    let (mut open, mut deepest): (Vec<usize>, usize) = (Vec::new(), 0);
-    for line in text.lines() {
-        let mut rest = line.trim_start_matches([' ', '\t']);
-        if rest.is_empty() {
-            continue;
-        }
-        let column = line.len() - rest.len();
-        open.truncate(open.partition_point(|one| *one < column));
-        open.push(column);
-        while let Some(inner) = rest.strip_prefix(['-', '?', ':']).filter(|inner| inner.starts_with([' ', '\t'])) {
-            rest = inner.trim_start_matches([' ', '\t']);
-            open.push(line.len() - rest.len());
-        }
-        deepest = deepest.max(open.len());
-    }
-    deepest
-}
 
 /// What is left to spend on one file, shared by all nodes of its tree.
 #[derive(Debug)]
@@ -111,20 +89,22 @@ impl CodeDoc {
     }
 
     fn parse_after(text: &str, language: Grammar, old: Option<&tree_sitter::Tree>) -> Option<Self> {
-        if is_read_by_indentation(language) && indentations(text) > MAX_INDENTATIONS {
-            return None;
-        }
+        scanner_state::fits(language, text).then_some(())?;
         let mut parser = Parser::new();
         parser.set_language(&language.get_ts_language()).ok()?;
-        let mut checks = 0;
+        let (mut checks, pieces) = (0, Cell::new(0));
         let mut progress = |_: &ParseState| {
             checks += 1;
-            if checks < MAX_PARSE_CHECKS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            let goes_on = checks < MAX_PARSE_CHECKS && pieces.get() < MAX_PIECES;
+            if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        let bytes = text.as_bytes();
-        let mut read = |offset: usize, _| bytes.get(offset..).unwrap_or_default();
+        let mut read = |offset: usize, _| {
+            pieces.set(pieces.get() + 1);
+            piece(text, offset, pieces.get() < MAX_PIECES)
+        };
         let options = ParseOptions::new().progress_callback(&mut progress);
         let tree = parser.parse_with_options(&mut read, old, Some(options))?;
+        (pieces.get() < MAX_PIECES).then_some(())?;
         let budget =
             Budget { left: AtomicU64::new(Self::STEPS), too_deep: AtomicBool::new(false), deepest: AtomicU32::new(0) };
         Some(Self { source: text.to_owned(), language, tree, budget: Arc::new(budget) })
@@ -166,6 +146,16 @@ impl CodeDoc {
     pub(super) fn raw(&self) -> &tree_sitter::Tree {
         &self.tree
     }
+}
+
+/// What the parser reads next: whole characters, or the end of the text when it has read enough. The parser takes the beginning of a
+/// character for its whole when there is nothing behind it, so an offset within one is never the end.
+fn piece(text: &str, offset: usize, more: bool) -> &[u8] {
+    let bytes = text.as_bytes();
+    let within = offset < bytes.len() && !text.is_char_boundary(offset);
+    let size = if more { PIECE } else { usize::from(within) };
+    let end = (offset.saturating_add(size)..bytes.len()).find(|end| !more || text.is_char_boundary(*end));
+    bytes.get(offset..end.unwrap_or(bytes.len())).unwrap_or_default()
 }
 
 /// Row and column of a byte, both from 0, the column in bytes.
