@@ -26,12 +26,13 @@ where
     refuses_what_no_store_can_hold(&make().await).await;
     a_token_is_applied_once(&make().await).await;
     conditions_guard_writes(&make().await).await;
-    without_tokens_and_limits(make).await;
+    sixteen_committers_lose_no_update(&make().await).await;
+    one_writer_at_a_time(make).await;
 }
 
-/// The suite but for transactions that are known again, conditions that compare texts with numbers, and what is too large by
-/// DynamoDB's own count.
-pub async fn without_tokens_and_limits<F, Made>(make: F)
+/// The suite but for transactions that are known again, conditions that compare texts with numbers, what is too large by DynamoDB's
+/// own count, and writers at the same time.
+pub async fn one_writer_at_a_time<F, Made>(make: F)
 where
     F: Fn() -> Made,
     Made: Future<Output = Subject>,
@@ -46,7 +47,6 @@ where
     long_pages_end_early(&make().await).await;
     foreign_cursors_are_refused(&make().await).await;
     expired_items_are_absent(&make().await).await;
-    sixteen_committers_lose_no_update(&make().await).await;
 }
 
 pub fn key(pk: &str, sk: &str) -> Key {
