@@ -258,7 +258,7 @@ fn sound(scan: &FileScan, bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Why the edits of a candidate change more than the finding's surroundings: the declaration or statement of the file that it
-/// stands in. Beside that only imports may come, as insertions.
+/// stands in, and the one before, which may make the text that is used here. Beside that only imports may come, as insertions.
 pub fn misplaced(edits: &[Edit], finding: &Finding, text: &str) -> Option<String> {
     let language = Language::of(&finding.path)?;
     if let Some(other) = edits.iter().find(|edit| edit.path != finding.path) {
@@ -274,16 +274,16 @@ pub fn misplaced(edits: &[Edit], finding: &Finding, text: &str) -> Option<String
     outside.map(|edit| format!("it edits {:?} outside of {surroundings:?}, where the finding stands", edit.span))
 }
 
-/// The statements or declarations of the file that a place touches, with the white space and signs around them.
+/// The statements or declarations of the file that a place touches and the one before them, with the white space and signs around.
 fn surroundings(language: Language, text: &str, place: Span) -> Span {
     let Ok(tree) = parse(language, text) else { return Span::new(0, text.len()) };
-    let touched: Vec<Span> = tree
-        .root()
-        .children()
-        .map(|child| Span::new(child.range().start, child.range().end))
-        .filter(|span| span.overlaps(place))
-        .collect();
-    let (Some(first), Some(last)) = (touched.first(), touched.last()) else { return Span::new(0, text.len()) };
+    let all: Vec<Span> =
+        tree.root().children().map(|child| Span::new(child.range().start, child.range().end)).collect();
+    let touches = |span: &Span| span.overlaps(place);
+    let (Some(at), Some(last)) = (all.iter().position(touches), all.iter().rfind(|span| touches(span))) else {
+        return Span::new(0, text.len());
+    };
+    let first = all[at.saturating_sub(1)];
     let loose = |c: char| c.is_whitespace() || matches!(c, ';' | ',');
     let start = text.get(..first.start).map_or(first.start, |head| head.trim_end_matches(loose).len());
     let tail = text.get(last.end..).unwrap_or_default();
@@ -292,7 +292,8 @@ fn surroundings(language: Language, text: &str, place: Span) -> Span {
 
 /// Whether a line can be one of an import statement, or is empty.
 fn is_import(line: &str) -> bool {
-    let line = line.trim();
+    // A block of imports in one line goes on behind a semicolon.
+    let line = line.trim_start_matches(|c: char| c.is_whitespace() || c == ';').trim_end();
     let begins = ["import ", "from ", "use ", "using ", "require", "const ", "import(", "\"", ")"];
     line.is_empty() || begins.iter().any(|begin| line.starts_with(begin))
 }
