@@ -258,7 +258,7 @@ fn sound(scan: &FileScan, bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Why the edits of a candidate change more than the finding's surroundings: the declaration or statement of the file that it
-/// stands in, and the one before, which may make the text that is used here. Beside that only imports may come, as insertions.
+/// stands in, and the assignment before, which may make the text that is used here. Beside that only imports may come, as insertions.
 pub fn misplaced(edits: &[Edit], finding: &Finding, text: &str) -> Option<String> {
     let language = Language::of(&finding.path)?;
     if let Some(other) = edits.iter().find(|edit| edit.path != finding.path) {
@@ -274,7 +274,7 @@ pub fn misplaced(edits: &[Edit], finding: &Finding, text: &str) -> Option<String
     outside.map(|edit| format!("it edits {:?} outside of {surroundings:?}, where the finding stands", edit.span))
 }
 
-/// The statements or declarations of the file that a place touches and the one before them, with the white space and signs around.
+/// The statements or declarations of the file that a place touches and an assignment before them, with the white space and signs around.
 fn surroundings(language: Language, text: &str, place: Span) -> Span {
     let Ok(tree) = parse(language, text) else { return Span::new(0, text.len()) };
     let all: Vec<Span> =
@@ -283,7 +283,9 @@ fn surroundings(language: Language, text: &str, place: Span) -> Span {
     let (Some(at), Some(last)) = (all.iter().position(touches), all.iter().rfind(|span| touches(span))) else {
         return Span::new(0, text.len());
     };
-    let first = all[at.saturating_sub(1)];
+    // Without a sign of assignment nothing is made there that could be used here.
+    let makes = |span: &&Span| text.get(span.range()).is_some_and(|code| code.contains('='));
+    let first = at.checked_sub(1).and_then(|before| all.get(before)).filter(makes).unwrap_or(&all[at]);
     let loose = |c: char| c.is_whitespace() || matches!(c, ';' | ',');
     let start = text.get(..first.start).map_or(first.start, |head| head.trim_end_matches(loose).len());
     let tail = text.get(last.end..).unwrap_or_default();
