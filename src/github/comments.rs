@@ -129,7 +129,7 @@ impl GitHubForge {
             let call = Call::get(format!("{}?per_page={PAGE}&page={page}", place.list));
             let answer = self.access.done(repository, call).await?;
             let comments: Vec<Comment> = answer.json()?;
-            let last = comments.len() < PAGE && !answer.has_next();
+            let last = answer.ends_list(comments.len(), PAGE);
             for comment in comments {
                 let has_mark = comment.body.as_deref().is_some_and(|body| body.trim_end().ends_with(&mark));
                 if has_mark && self.is_by_us(&comment).await? {
@@ -207,7 +207,7 @@ impl GitHubForge {
             let call = Call::get(format!("/commits/{commit}/check-runs?{query}"));
             let answer = self.access.done(repository, call).await?;
             let runs = answer.json::<CheckRuns>()?.check_runs;
-            let last = runs.len() < PAGE && !answer.has_next();
+            let last = answer.ends_list(runs.len(), PAGE);
             let ours = runs.into_iter().find(|run| run.external_id.as_deref() == Some(id));
             if ours.is_some() || last {
                 return Ok(ours);

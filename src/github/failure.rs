@@ -42,8 +42,13 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Whether a list goes on behind this page, by its own word: a page may be shorter than was asked for, or empty.
-    pub fn has_next(&self) -> bool {
+    /// Whether a list ends with this page, of which `listed` entries came where `wanted` were asked for. It may go on behind one that is
+    /// shorter, or empty, by its own word.
+    pub fn ends_list(&self, listed: usize, wanted: usize) -> bool {
+        listed < wanted && !self.has_next()
+    }
+
+    fn has_next(&self) -> bool {
         let links = self.header(LINK.as_str()).unwrap_or_default().split(',');
         let is_next = |part: &str| matches!(part.trim(), "rel=\"next\"" | "rel=next");
         links.into_iter().any(|link| link.split(';').skip(1).any(is_next))

@@ -129,7 +129,7 @@ impl GitHubForge {
             let call = Call::get(format!("/pulls?{query}&per_page={PAGE}&page={page}"));
             let answer = self.access.done(repository, call).await?;
             let pulls: Vec<Pull> = answer.json()?;
-            let last = pulls.len() < PAGE && !answer.has_next();
+            let last = answer.ends_list(pulls.len(), PAGE);
             found.extend(pulls);
             if last {
                 return Ok(found);

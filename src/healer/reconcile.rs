@@ -78,13 +78,14 @@ impl Healer {
         trail::load(&*self.ports.state, &keys::position(&repository.id, reference)).await
     }
 
-    /// Where the range of a push may begin, the likeliest first; one that is gone makes room for the next. What was scanned last
+    /// Where the range of a push may begin, the likeliest first; one that is gone makes room for the next. Empty for a branch that is
+    /// new to the push and to us. What was scanned last
     /// goes before what the push says it replaced, unless nothing was scanned yet and the push was part of what was seen first.
     pub(super) async fn bases(
         &self,
         repository: &Repository,
         push: &PushTask,
-        (known, head): (Option<&Position>, &CommitId),
+        known: Option<&Position>,
     ) -> Result<Vec<CommitId>, HealError> {
         let (stood, before) = (known.map(|known| &known.last_scanned), push.before.as_ref());
         let first_seen = stood.filter(|_| known.is_some_and(|known| known.sighted));
@@ -95,7 +96,7 @@ impl Healer {
         let (first, second) = if was_on_its_way { (before, stood) } else { (stood, before) };
         let mut bases: Vec<CommitId> = first.into_iter().chain(second).cloned().collect();
         bases.dedup();
-        Ok(if bases.is_empty() { vec![head.clone()] } else { bases })
+        Ok(bases)
     }
 
     /// Whether a commit brings nothing that the other has not.

@@ -366,7 +366,7 @@ impl Worker {
         let begun = self.healer.ports.clock.now();
         let known = self.healer.known(repository, &push.reference).await?;
         let position = known.as_ref().map(|known| known.last_scanned.clone());
-        let mut bases = self.healer.bases(repository, push, (known.as_ref(), &head)).await?.into_iter();
+        let mut bases = self.healer.bases(repository, push, known.as_ref()).await?.into_iter();
         let mut base = bases.next().unwrap_or_else(|| head.clone());
         let mut scanned = self.scan(push, repository, (&base, &head)).await;
         // A force push took it away: the next one is what the push says it replaced, or where the branch stood.

@@ -84,9 +84,7 @@ async fn ask<RS: DeserializeOwned>(request: RequestBuilder) -> ClientResult<RS> 
     let mut response = request.send().await.map_err(unreachable)?;
     let (status, headers) = (response.status(), response.headers().clone());
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(SlackClientError::RateLimitError(
-            SlackRateLimitError::new().opt_retry_after(retry_after(&headers)),
-        ));
+        return Err(hasty(&headers));
     }
     // What a page of an error says is of no use, and could be anything.
     if status != StatusCode::OK {
@@ -106,9 +104,7 @@ async fn ask<RS: DeserializeOwned>(request: RequestBuilder) -> ClientResult<RS> 
     match answer.get("ok").and_then(Value::as_bool) {
         Some(true) => serde_json::from_value(answer).map_err(|e| map_serde_error(e, None)),
         // Some say so within an answer, with the time where it always is.
-        Some(false) if is_haste(&answer) => {
-            Err(SlackClientError::RateLimitError(SlackRateLimitError::new().opt_retry_after(retry_after(&headers))))
-        }
+        Some(false) if is_haste(&answer) => Err(hasty(&headers)),
         Some(false) => Err(refused(&answer)),
         None => Err(unreadable("an answer that does not say whether it is one")),
     }
@@ -121,6 +117,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Slack was asked too often; the time to wait stands in a header.
+fn hasty(headers: &HeaderMap) -> SlackClientError {
+    SlackClientError::RateLimitError(SlackRateLimitError::new().opt_retry_after(retry_after(headers)))
 }
 
 fn is_haste(answer: &Value) -> bool {

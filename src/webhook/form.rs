@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode;
+
 /// How such a body begins. JSON never does.
 const FIELD: &[u8] = b"payload=";
 
@@ -16,29 +18,8 @@ pub(super) fn payload(body: &[u8]) -> Cow<'_, [u8]> {
 
 /// Undoes the encoding of forms. What is no code stays as it is: then it is no JSON, and is refused as that.
 fn decoded(field: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((byte, after)) = rest.split_first() {
-        let code = after.split_at_checked(2).filter(|_| *byte == b'%');
-        match code.and_then(|(digits, after)| Some((byte_of(digits)?, after))) {
-            Some((byte, after)) => {
-                text.push(byte);
-                rest = after;
-            }
-            None => {
-                text.push(if *byte == b'+' { b' ' } else { *byte });
-                rest = after;
-            }
-        }
-    }
-    text
-}
-
-fn byte_of(digits: &[u8]) -> Option<u8> {
-    let mut byte = [0];
-    hex::decode_to_slice(digits, &mut byte).ok()?;
-    let [byte] = byte;
-    Some(byte)
+    let spaced: Vec<u8> = field.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_decode(&spaced).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::percent_decode_str;
 
 use crate::model::Span;
 
@@ -72,20 +73,7 @@ fn from_percent(code: &str) -> Option<String> {
     if !code.contains('%') {
         return None;
     }
-    let bytes = code.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let digits = (*byte == b'%').then(|| code.get(at + 1..at + 3)).flatten();
-        if let Some(decoded) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            plain.push(decoded);
-            at += 3;
-        } else {
-            plain.push(*byte);
-            at += 1;
-        }
-    }
-    printable(plain).filter(|plain| plain != code)
+    printable(percent_decode_str(code).collect()).filter(|plain| plain != code)
 }
 
 /// Text of which at least nine tenths are printable ASCII: what a token, or a file with one, decodes to.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use codehealer::healer::Caps;
 use codehealer::model::{ConsultOutcome, Decision, EventKind, RunState, Source};
 use codehealer::ports::{ErrorKind, PortError, PortResult};
 
-use crate::support::faults::{Call, Counting, Down, Fault};
+use crate::support::faults::{Call, Counting, Down, Fault, Refused};
 use crate::support::slack::Chat;
 use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, ScriptedModel, UNKNOWN, World};
@@ -265,22 +265,11 @@ async fn what_a_repository_is_like_is_asked_again_after_some_minutes(at: Storage
     }
 }
 
-/// Nothing can be remembered.
-struct Forgets(AtomicBool);
-
-#[async_trait]
-impl Fault for Forgets {
-    async fn before(&self, call: &Call) -> PortResult<()> {
-        let fails = self.0.load(Ordering::SeqCst) && call.is("memory", "remember_new");
-        if fails { Err(call.unavailable("it is down")) } else { Ok(()) }
-    }
-}
-
 /// Else what they do with the pull request would be lost with it.
 async fn once_people_were_told_days_without_memory_do_not_fail_the_run(at: Storage) {
     let world = at.world().await;
     world.pushed("src/config.py", BAD).await;
-    let forgets = Arc::new(Forgets(AtomicBool::new(true)));
+    let forgets = Refused::of("memory", "remember_new", ErrorKind::Unavailable);
     for _ in 0..30 {
         let process = world.process_under(forgets.clone() as Arc<dyn Fault>);
         let _ = process.worker.reconcile().await;
@@ -288,7 +277,7 @@ async fn once_people_were_told_days_without_memory_do_not_fail_the_run(at: Stora
         world.clock.advance(Duration::from_secs(3600));
     }
     assert_eq!((world.run().await.state, world.notices(), world.pull_requests()), (RunState::Notified, 1, 1));
-    forgets.0.store(false, Ordering::SeqCst);
+    forgets.is_mended();
     world.settle().await;
     world.assert_ok().await;
 }

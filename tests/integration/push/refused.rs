@@ -8,7 +8,7 @@ use codehealer::local::git::MAX_BLOB;
 use codehealer::model::{CaseOutcome, EventKind, RunState};
 use codehealer::ports::{ErrorKind, PortError, PortResult};
 
-use crate::support::faults::{Call, Fault};
+use crate::support::faults::{Call, Fault, Refused};
 use crate::support::stores::{Storage, on_both_stores};
 use crate::support::world::{BAD, World};
 
@@ -20,35 +20,6 @@ on_both_stores! {
     what_is_not_there_for_a_moment_is_not_taken_for_gone,
     a_file_that_was_too_large_to_be_read_and_no_longer_is_keeps_no_push_back,
     pushes_that_were_on_their_way_when_their_branch_was_first_seen_are_scanned,
-}
-
-/// One verb of a port is refused until that is mended.
-struct Refused {
-    port: &'static str,
-    verb: &'static str,
-    kind: ErrorKind,
-    on: AtomicBool,
-}
-
-impl Refused {
-    fn of(port: &'static str, verb: &'static str, kind: ErrorKind) -> Arc<Self> {
-        Arc::new(Self { port, verb, kind, on: AtomicBool::new(true) })
-    }
-
-    fn is_mended(&self) {
-        self.on.store(false, Ordering::SeqCst);
-    }
-}
-
-#[async_trait]
-impl Fault for Refused {
-    async fn before(&self, call: &Call) -> PortResult<()> {
-        if !call.is(self.port, self.verb) || !self.on.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let refused = PortError::new(self.port, self.verb, self.kind.clone());
-        Err(refused.caused_by("the token ran out; store a new one"))
-    }
 }
 
 /// Processes under a fault work until there is nothing to do for now.

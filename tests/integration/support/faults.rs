@@ -233,6 +233,35 @@ impl Fault for Down {
     }
 }
 
+/// One verb of a port is refused until that is mended.
+pub struct Refused {
+    port: &'static str,
+    verb: &'static str,
+    kind: ErrorKind,
+    on: AtomicBool,
+}
+
+impl Refused {
+    pub fn of(port: &'static str, verb: &'static str, kind: ErrorKind) -> Arc<Self> {
+        Arc::new(Self { port, verb, kind, on: AtomicBool::new(true) })
+    }
+
+    pub fn is_mended(&self) {
+        self.on.store(false, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Fault for Refused {
+    async fn before(&self, call: &Call) -> PortResult<()> {
+        if !call.is(self.port, self.verb) || !self.on.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let refused = PortError::new(self.port, self.verb, self.kind.clone());
+        Err(refused.caused_by("the token ran out; store a new one"))
+    }
+}
+
 /// Holds one call back until the test lets it go on.
 pub struct Gate {
     port: &'static str,
